@@ -1,0 +1,61 @@
+package sys
+
+// Dirs are the calls that change or read names.
+type Dirs interface {
+	// Stat is stat(2) into *st: symlinks are followed.
+	Stat(path string, st *Stat) error
+	// Lstat is lstat(2): a symlink itself.
+	Lstat(path string, st *Stat) error
+	// Mkdir is mkdir(2).
+	Mkdir(path string, mode uint32) error
+	// Rmdir is rmdir(2). ENOTEMPTY, EBUSY for a mount point or a root.
+	Rmdir(path string) error
+	// Unlink is unlink(2). EISDIR: a directory (POSIX says EPERM, Linux EISDIR).
+	Unlink(path string) error
+	// Rename is rename(2): atomic, replaces newpath.
+	Rename(oldpath, newpath string) error
+	// Link is link(2): oldpath is not followed when it is a symlink.
+	Link(oldpath, newpath string) error
+	// Symlink is symlink(2).
+	Symlink(target, linkpath string) error
+	// Readlink is readlink(2), never truncated. EINVAL: not a symlink.
+	Readlink(path string) (string, error)
+	// Mknod is mknod(2): a regular file, fifo, device or socket inode.
+	Mknod(path string, mode uint32, dev uint64) error
+}
+
+// Attrs are the calls that change an inode's attributes.
+type Attrs interface {
+	// Chmod is chmod(2).
+	Chmod(path string, mode uint32) error
+	// Fchmod is fchmod(2).
+	Fchmod(fd int, mode uint32) error
+	// Chown is chown(2): symlinks are followed; -1 leaves an id as it is.
+	Chown(path string, uid, gid int) error
+	// Lchown is lchown(2).
+	Lchown(path string, uid, gid int) error
+	// Fchown is fchown(2).
+	Fchown(fd, uid, gid int) error
+	// Utimensat is utimensat(2) with AT_FDCWD; flags may be AT_SYMLINK_NOFOLLOW.
+	Utimensat(path string, atime, mtime Timespec, flags int) error
+	// Faccessat is faccessat2(2) with AT_FDCWD; mode is R_OK|W_OK|X_OK or F_OK,
+	// checked with the real ids, or the effective ones with AT_EACCESS.
+	Faccessat(path string, mode uint32, flags int) error
+	// Umask is umask(2): it sets the process's mask and returns the former one.
+	Umask(mask int) (old int)
+}
+
+// Special values of Timespec.Nsec, see utimensat(2).
+const (
+	UTIME_NOW  = 0x3fffffff
+	UTIME_OMIT = 0x3ffffffe
+)
+
+// Modes and flags of faccessat2(2).
+const (
+	F_OK       = 0
+	X_OK       = 1
+	W_OK       = 2
+	R_OK       = 4
+	AT_EACCESS = 0x200
+)
