@@ -1,0 +1,137 @@
+package confhcl
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// Limits on what is parsed at all. hclsyntax is a recursive descent parser
+// without limits of its own, and Go ends the whole process when a stack grows
+// over its maximum.
+const (
+	maxSource      = 1 << 20 // bytes of a file
+	maxLine        = 1 << 14 // bytes of a line: a diagnostic prints whole lines
+	maxNesting     = 32      // brackets, braces and templates open at once
+	maxOperators   = 512     // operators in a file, each of which may recurse
+	maxDiagnostics = 50      // reported for a file
+)
+
+// Parse reads a configuration from source text. The filename only labels the
+// ranges. The Config is nil if and only if the diagnostics hold an error;
+// warnings may come with a Config. Diagnostics are in the order of the file.
+func Parse(filename string, src []byte) (*Config, hcl.Diagnostics) {
+	file, diags := parseSyntax(filename, src)
+	if file == nil {
+		return nil, diags
+	}
+	d := &decoder{src: src, diags: diags, partial: diags.HasErrors()}
+	c := d.config(file.Body.(*hclsyntax.Body))
+	c.File = filename
+
+	// The parser and the decoder each report in their own order, and some
+	// of it comes out of maps.
+	slices.SortStableFunc(d.diags, func(a, b *hcl.Diagnostic) int {
+		return cmp.Or(
+			cmp.Compare(a.Subject.Start.Byte, b.Subject.Start.Byte),
+			cmp.Compare(a.Subject.End.Byte, b.Subject.End.Byte),
+		)
+	})
+	if d.diags.HasErrors() {
+		return nil, shorten(d.diags)
+	}
+	return c, shorten(d.diags)
+}
+
+// shorten keeps the first diagnostics of a file that has too many, and an
+// error among them if there was one.
+func shorten(diags hcl.Diagnostics) hcl.Diagnostics {
+	if len(diags) <= maxDiagnostics {
+		return diags
+	}
+	severity := hcl.DiagWarning
+	if diags.HasErrors() {
+		severity = hcl.DiagError
+	}
+	return append(diags[:maxDiagnostics:maxDiagnostics], &hcl.Diagnostic{
+		Severity: severity,
+		Summary:  "Too many problems",
+		Detail:   fmt.Sprintf("%d more are not shown.", len(diags)-maxDiagnostics),
+		Subject:  diags[maxDiagnostics].Subject,
+	})
+}
+
+// parseSyntax parses within the limits. The file is nil when a limit is
+// exceeded; otherwise it holds what could be parsed despite the errors.
+func parseSyntax(filename string, src []byte) (*hcl.File, hcl.Diagnostics) {
+	if diag := checkLimits(filename, src); diag != nil {
+		return nil, hcl.Diagnostics{diag}
+	}
+	file, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
+	return file, slices.CompactFunc(diags, unclosed)
+}
+
+// unclosed reports whether two diagnostics are about the same string: one
+// that is never closed is reported on each line to the end of the file.
+func unclosed(a, b *hcl.Diagnostic) bool {
+	const summary = "Invalid multi-line string"
+	return a.Summary == summary && b.Summary == summary
+}
+
+// checkLimits finds what must not reach the parser.
+func checkLimits(filename string, src []byte) *hcl.Diagnostic {
+	refuse := func(rng hcl.Range, summary, format string, args ...any) *hcl.Diagnostic {
+		return &hcl.Diagnostic{
+			Severity: hcl.DiagError,
+			Summary:  summary,
+			Detail:   fmt.Sprintf(format, args...),
+			Subject:  &rng,
+		}
+	}
+	start := hcl.Range{Filename: filename, Start: hcl.InitialPos, End: hcl.InitialPos}
+	if len(src) > maxSource {
+		return refuse(start, "File too large",
+			"A configuration may have %d bytes; this one has %d.", maxSource, len(src))
+	}
+	line := 1
+	for text := range bytes.Lines(src) {
+		if len(text) > maxLine {
+			return refuse(start, "Line too long",
+				"A line may have %d bytes; line %d has %d.", maxLine, line, len(text))
+		}
+		line++
+	}
+
+	// A closing token that does not match its opening one makes the parser
+	// give up on all that is open, so one counter is enough.
+	depth, operators := 0, 0
+	tokens, _ := hclsyntax.LexConfig(src, filename, hcl.InitialPos) // its errors come again with the parse
+	for _, token := range tokens {
+		switch token.Type {
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen,
+			hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			depth++
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
+			depth = max(0, depth-1)
+		case hclsyntax.TokenIdent, hclsyntax.TokenNumberLit, hclsyntax.TokenStringLit, hclsyntax.TokenQuotedLit,
+			hclsyntax.TokenOQuote, hclsyntax.TokenCQuote, hclsyntax.TokenOHeredoc, hclsyntax.TokenCHeredoc,
+			hclsyntax.TokenEqual, hclsyntax.TokenComma, hclsyntax.TokenNewline, hclsyntax.TokenComment,
+			hclsyntax.TokenEOF:
+		default:
+			operators++
+		}
+		if depth > maxNesting {
+			return refuse(token.Range, "Nested too deeply",
+				"No more than %d brackets and braces may be open at once.", maxNesting)
+		}
+		if operators > maxOperators {
+			return refuse(token.Range, "Too many operators",
+				"A configuration consists of literal values; more than %d operators are not read.", maxOperators)
+		}
+	}
+	return nil
+}
