@@ -103,17 +103,17 @@ func (d *decoder) literal(e hclsyntax.Expression) (cty.Value, bool) {
 	const literals = "Values are written out in full: there are no variables, functions, templates or arithmetic."
 	switch e := e.(type) {
 	case *hclsyntax.LiteralValueExpr:
-		return e.Val, true
+		return e.Val, e.Val.IsKnown() // unknown where the parser has reported it
 	case *hclsyntax.ParenthesesExpr:
 		return d.literal(e.Expression)
 	case *hclsyntax.TemplateExpr: // a quoted string
 		if written(e.Parts...) {
 			v, diags := e.Value(nil)
-			return v, !diags.HasErrors()
+			return v, !diags.HasErrors() && v.IsKnown()
 		}
 	case *hclsyntax.UnaryOpExpr:
-		if n, ok := e.Val.(*hclsyntax.LiteralValueExpr); ok && e.Op == hclsyntax.OpNegate && n.Val.Type() == cty.Number {
-			return n.Val.Negate(), true
+		if n, ok := e.Val.(*hclsyntax.LiteralValueExpr); ok && e.Op == hclsyntax.OpNegate && n.Val.Type() == cty.Number && !n.Val.IsNull() {
+			return n.Val.Negate(), n.Val.IsKnown()
 		}
 	case *hclsyntax.TupleConsExpr, *hclsyntax.ObjectConsExpr:
 		// Only the type is looked at by whoever expects something else.
@@ -260,7 +260,7 @@ func (d *decoder) count(body *hclsyntax.Body, name string, least, most int, to *
 	return ok
 }
 
-// maxDuration bounds what is added to a clock somewhere else.
+// maxDuration is 24h, as messages say. It bounds what is added to a clock somewhere else.
 const maxDuration = 24 * time.Hour
 
 // duration stores a number of seconds, or a string with Go's units.
@@ -289,7 +289,7 @@ func (d *decoder) duration(body *hclsyntax.Body, name string, least time.Duratio
 		}
 	}
 	if t < least || t > maxDuration {
-		d.errorf(a.Expr.Range(), "Out of range", "%s has to be from %v to %v.", name, least, maxDuration)
+		d.errorf(a.Expr.Range(), "Out of range", "%s has to be from %v to 24h.", name, least)
 		return
 	}
 	*to = t
@@ -307,7 +307,7 @@ func (d *decoder) path(body *hclsyntax.Body, name string, to *string) bool {
 	at := body.Attributes[name].Expr.Range()
 	switch {
 	case given == "":
-		d.errorf(at, "Empty path", "%s is a path and cannot be empty.", name)
+		d.errorf(at, "Empty path", "%s is empty, and an empty path names nothing.", name)
 	case strings.ContainsRune(given, 0):
 		d.errorf(at, "Invalid path", "%s contains a NUL character, which no path can.", name)
 	case len(given) > pathMax:

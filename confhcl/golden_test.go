@@ -60,14 +60,20 @@ func TestGolden(t *testing.T) {
 }
 
 // differences lists the fields of a Config whose value is not the one of the
-// same MPM with nothing set, as JSON without ranges.
+// same MPM and an empty site, as JSON without ranges.
 func differences(t *testing.T, c *Config) []byte {
 	t.Helper()
-	base := defaults()
-	base.MPM = mpmDefaults(c.MPM.Name, c.ServerRoot)
-	fields, unset := plainJSON(t, c), plainJSON(t, base)
-	keep(fields, unset)
+	unset := defaults()
+	unset.MPM = mpmDefaults(c.MPM.Name, "/")
+	fields, base := plainJSON(t, c), plainJSON(t, unset)
 	delete(fields, "File")
+	keep(fields["MPM"].(map[string]any), base["MPM"].(map[string]any))
+	unset.Sites = []Site{siteDefaults()}
+	site := plainJSON(t, unset)["Sites"].([]any)[0].(map[string]any)
+	for _, s := range fields["Sites"].([]any) {
+		keep(s.(map[string]any), site)
+	}
+	keep(fields, base)
 	text, err := json.MarshalIndent(fields, "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -109,12 +115,8 @@ func dropRanges(v any) {
 // keep deletes from fields what is the same in unset.
 func keep(fields, unset map[string]any) {
 	for key, field := range fields {
-		if cmp.Equal(field, unset[key]) {
+		if cmp.Equal(field, unset[key]) || key == "MPM" && len(field.(map[string]any)) == 0 {
 			delete(fields, key)
-		} else if inner, ok := field.(map[string]any); ok {
-			if other, ok := unset[key].(map[string]any); ok && key == "MPM" {
-				keep(inner, other)
-			}
 		}
 	}
 }

@@ -32,12 +32,18 @@ func Print(w io.Writer, src map[string][]byte, diags hcl.Diagnostics, color bool
 		files[name] = file
 	}
 	for _, diag := range diags {
-		clean := *diag
+		files, clean := files, *diag
 		clean.Summary = string(printable([]byte(diag.Summary)))
 		clean.Detail = string(printable([]byte(diag.Detail)))
 		if diag.Subject != nil && files[diag.Subject.Filename] == nil {
 			clean.Subject = new(*diag.Subject)
 			clean.Subject.Filename = string(printable([]byte(diag.Subject.Filename)))
+		}
+		if at := clean.Subject; at != nil && at.Empty() && at.Start.Byte == 0 {
+			// About the whole file, not the block that happens to come first.
+			if file := files[at.Filename]; file != nil {
+				files = map[string]*hcl.File{at.Filename: {Bytes: file.Bytes}}
+			}
 		}
 		var text bytes.Buffer
 		hcl.NewDiagnosticTextWriter(&text, files, uint(max(0, columns)), color).WriteDiagnostic(&clean)

@@ -68,10 +68,14 @@ func schemaOf(block string) schema {
 
 // title names the block in a message.
 func (s schema) title() string {
-	if s.block == "" {
+	switch {
+	case s.block == "":
 		return "the top level of the file"
+	case s.block == "mpm" || strings.HasPrefix(s.block, "a"):
+		return "an " + s.block + " block"
+	default:
+		return "a " + s.block + " block"
 	}
-	return "a " + s.block + " block"
 }
 
 // hint says what somebody who wrote the unknown name here probably meant, as
@@ -90,13 +94,40 @@ func (s schema) hint(name string, block bool) string {
 	if m := didYouMean(name, known); m != "" {
 		return m
 	}
-	for _, other := range schemas {
-		in := other.attributes
-		if block {
-			in = other.blocks
+	return elsewhere(name)
+}
+
+// renamed are Apache's directives that have another name here, or another
+// form. Those of Apache 2.4 are among them where 2.0 has an older name.
+var renamed = map[string]string{
+	"virtualhost":            "site",
+	"customlog":              "access_log",
+	"transferlog":            "access_log",
+	"chrootdir":              "root",
+	"options":                "follow_symlinks",
+	"header":                 "headers",
+	"mutex":                  "accept_mutex",
+	"maxrequestworkers":      "max_clients",
+	"maxconnectionsperchild": "max_requests_per_child",
+}
+
+// elsewhere says where a name that is unknown in one place is known.
+func elsewhere(name string) string {
+	wanted := plain(name)
+	if now, ok := renamed[wanted]; ok {
+		wanted = plain(now)
+	}
+	same := func(known string) bool { return plain(known) == wanted }
+	for _, s := range schemas {
+		where := "in " + s.title()
+		if s.block == "" {
+			where = "at " + s.title()
 		}
-		if slices.Contains(in, name) {
-			return " It belongs in " + other.title() + "."
+		if i := slices.IndexFunc(s.attributes, same); i >= 0 {
+			return " There is an argument \"" + s.attributes[i] + "\" " + where + "."
+		}
+		if i := slices.IndexFunc(s.blocks, same); i >= 0 {
+			return " There is a block \"" + s.blocks[i] + "\" " + where + "."
 		}
 	}
 	return ""
@@ -127,7 +158,12 @@ func didYouMean(given string, known []string) string {
 	return ` Did you mean "` + best + `"?`
 }
 
-// plain makes DocumentRoot and document_root the same.
+// plain makes DocumentRoot and document_root the same, and the names of MPMs
+// with and without their prefix.
 func plain(name string) string {
-	return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name))
+	name = strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name))
+	if bare := strings.TrimPrefix(name, "mpm"); bare != "" {
+		return bare
+	}
+	return name
 }

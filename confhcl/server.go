@@ -36,7 +36,9 @@ func (d *decoder) config(body *hclsyntax.Body) *Config {
 		d.errorf(top, "Missing block", `At least one site block is needed, such as site { document_root = "/" }.`)
 	}
 	c.MPM = d.mpm(body, c.ServerRoot)
-	d.assignments(c)
+	if !d.partial {
+		d.assignments(c)
+	}
 	return c
 }
 
@@ -107,6 +109,7 @@ func (d *decoder) listen(body *hclsyntax.Body) []Listen {
 	}
 	var found []Listen
 	var bound []netip.AddrPort // an invalid Addr is all addresses
+addresses:
 	for _, given := range d.strings(body, "listen") {
 		addr, err := parseListen(given.Value)
 		if err != "" {
@@ -119,10 +122,12 @@ func (d *decoder) listen(body *hclsyntax.Body) []Listen {
 			case addr.Port() == 0: // each gets a port of its own
 			case addr == other:
 				d.errorf(given.Range, "Duplicate address", "%s is listened on already, on line %d.", found[i].Address, line)
+				continue addresses
 			case overlap(addr, other):
 				d.errorf(given.Range, "Overlapping addresses",
 					"%s and %s (line %d) cannot both be bound: one is all addresses of the same port.",
 					given.Value, found[i].Address, line)
+				continue addresses
 			}
 		}
 		l := Listen{Address: addr.String(), Range: given.Range}
@@ -155,7 +160,7 @@ func parseListen(s string) (netip.AddrPort, string) {
 		host, port, found = s[:i], s[i+1:], true
 	}
 	if port == "" || strings.Trim(port, "0123456789") != "" {
-		return netip.AddrPort{}, "The port is missing. " + form
+		return netip.AddrPort{}, "The port is missing or not a number. " + form
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {

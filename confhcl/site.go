@@ -29,7 +29,7 @@ func (d *decoder) sites(body *hclsyntax.Body) []Site {
 		if a := b.Body.Attributes["server_name"]; a != nil {
 			at = a.Expr.Range()
 		}
-		if s.ServerName != "" || b.Body.Attributes["server_name"] == nil {
+		if s.ServerName != "" || b.Body.Attributes["server_name"] == nil && !d.partial {
 			claim(s.ServerName, at)
 		}
 		for _, alias := range d.strings(b.Body, "server_alias") {
@@ -99,7 +99,7 @@ func (d *decoder) hostName(directive string, name Located) bool {
 	}
 	if !ok {
 		d.errorf(name.Range, "Invalid host name",
-			"%s is a host name of at most 253 letters, digits, dots and hyphens, without scheme or port.", directive)
+			"%s is a host name of at most 253 letters, digits, dots and hyphens, without scheme or port; an alias can have * and ? as well.", directive)
 	}
 	return ok
 }
