@@ -1,0 +1,195 @@
+package mpm
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/httpjail/httpjail/sys"
+)
+
+// Exit statuses of a child, httpd's APEXIT_*.
+const (
+	ExitOK    = 0
+	ExitInit  = 2   // the child could not start; another may
+	ExitSick  = 7   // out of resources: the parent slows down
+	ExitFatal = 0xf // no child can work: the server stops
+)
+
+// ChildState is what a child gets from its parent, over an exec. Descriptors
+// are the child's numbers.
+type ChildState struct {
+	Config     Config
+	Slot       int
+	Generation uint32
+	Listeners  []int
+	Scoreboard int
+	Mutex      MutexState
+	Pod        int // read end of the pipe of death
+	Death      int // read end of the death pipe
+}
+
+// Topology is what one MPM adds to the shared parts.
+type Topology struct {
+	Name string
+	// Run accepts and serves in a child until the child is to end, and returns
+	// the child's exit status.
+	Run func(c *Child) int
+}
+
+// ServeFunc serves one connection to its end, in the thread of s, and closes
+// fd. w is that thread's slot.
+type ServeFunc func(s sys.Sys, fd int, peer sys.SockAddr, w Worker)
+
+// Child is one child at work.
+type Child struct {
+	Sys   sys.Sys // of the child's first thread
+	Score *Scoreboard
+	Serve ServeFunc
+	Logf  func(format string, args ...any)
+
+	state    ChildState
+	mutex    Mutex
+	poll     []sys.PollFd // listeners, pod, death
+	last     int          // index of the listener that had the last connection
+	quitting atomic.Bool
+}
+
+// NewChild opens what the parent made: the scoreboard and the accept mutex.
+// It is called before the child gives up its privileges; the error's exit
+// status is ExitInit.
+func NewChild(s sys.Sys, st ChildState, logf func(string, ...any)) (*Child, error) {
+	score, err := OpenScoreboard(s, st.Scoreboard)
+	if err != nil {
+		return nil, err
+	}
+	score.mem.Store32(score.process(st.Slot)+processPid, uint32(s.Getpid()))
+	mutex, err := AttachMutex(s, st.Mutex)
+	if err != nil {
+		return nil, err
+	}
+	c := &Child{Sys: s, Score: score, Logf: logf, state: st, mutex: mutex, last: len(st.Listeners) - 1}
+	for _, fd := range st.Listeners {
+		c.poll = append(c.poll, sys.PollFd{Fd: int32(fd), Events: sys.POLLIN})
+	}
+	c.poll = append(c.poll,
+		sys.PollFd{Fd: int32(st.Pod), Events: sys.POLLIN},
+		sys.PollFd{Fd: int32(st.Death), Events: sys.POLLIN})
+	return c, nil
+}
+
+// Config is the server's.
+func (c *Child) Config() *Config { return &c.state.Config }
+
+// Worker is the slot of one of the child's threads.
+func (c *Child) Worker(thread int) Worker { return c.Score.Worker(c.state.Slot, thread) }
+
+// Quitting reports that the child is to end: what is being answered is
+// finished, but connections are not kept alive. Any thread may ask.
+func (c *Child) Quitting() bool { return c.quitting.Load() }
+
+// Quit makes the child end, and the parent not count its threads as idle.
+func (c *Child) Quit() {
+	c.Score.mem.Store32(c.Score.process(c.state.Slot)+processQuiescing, 1)
+	c.quitting.Store(true)
+}
+
+// Errors of Accept that are no errors.
+var (
+	errQuit   = errors.New("the child is to end")
+	errOrphan = errors.New("the parent is gone")
+)
+
+// Ended reports whether an error of Accept is one of the orderly ends.
+func Ended(err error) bool { return err == errQuit || err == errOrphan }
+
+// Accept waits for the accept mutex and then for a connection. It returns an
+// Ended error when this child is to end; another error is fatal for the
+// child. One thread of a child accepts.
+func (c *Child) Accept(s sys.Sys) (fd int, peer sys.SockAddr, err error) {
+	if err := c.mutex.Lock(s); err != nil {
+		return -1, peer, err
+	}
+	fd, peer, err = c.acceptLocked(s)
+	if uerr := c.mutex.Unlock(s); uerr != nil && err == nil {
+		s.Close(fd)
+		err = uerr
+	}
+	if Ended(err) {
+		c.Quit()
+	}
+	return fd, peer, err
+}
+
+func (c *Child) acceptLocked(s sys.Sys) (int, sys.SockAddr, error) {
+	for {
+		// Round robin from the listener after the last, so that a busy one
+		// does not starve the others. The sockets do not block: under load a
+		// connection is there and poll(2) is not needed.
+		for i := range c.state.Listeners {
+			n := (c.last + 1 + i) % len(c.state.Listeners)
+			fd, peer, err := s.Accept4(c.state.Listeners[n], sys.SOCK_CLOEXEC)
+			if err == nil {
+				c.last = n
+				return fd, peer, nil
+			}
+			if err := c.acceptError(s, err); err != nil {
+				return -1, peer, err
+			}
+		}
+		if err := c.wait(s); err != nil {
+			return -1, sys.SockAddr{}, err
+		}
+	}
+}
+
+// acceptError says which errors of accept(2) the child cannot go on with.
+// Linux passes errors already pending on the new socket on as errors of
+// accept; they are the connection's, not the listener's.
+func (c *Child) acceptError(s sys.Sys, err error) error {
+	switch err {
+	case sys.EAGAIN, sys.EINTR, sys.ECONNABORTED, sys.EPROTO, sys.ENETDOWN, sys.ENOPROTOOPT, sys.EHOSTDOWN,
+		sys.EHOSTUNREACH, sys.ENETUNREACH, sys.EOPNOTSUPP, sys.ETIMEDOUT, sys.ECONNRESET, sys.EPIPE, sys.EPERM:
+		return nil
+	case sys.EMFILE, sys.ENFILE, sys.ENOBUFS, sys.ENOMEM:
+		// The connection stays in the backlog; wait for others to close theirs.
+		c.Logf("accept: %v", err)
+		s.Nanosleep(100 * time.Millisecond)
+		return nil
+	}
+	return err
+}
+
+// wait waits for a connection, the pipe of death or the end of the parent.
+func (c *Child) wait(s sys.Sys) error {
+	if _, err := s.Poll(c.poll, -1); err == sys.EINTR {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	n := len(c.state.Listeners)
+	if c.poll[n+1].Revents != 0 {
+		return errOrphan
+	}
+	if c.poll[n].Revents != 0 && c.podRead(s) {
+		return errQuit
+	}
+	return nil
+}
+
+// podRead takes one byte from the pipe of death: who gets it is to end. The
+// pipe does not block: another child may have been quicker.
+func (c *Child) podRead(s sys.Sys) bool {
+	var b [1]byte
+	n, err := s.Read(c.state.Pod, b[:])
+	return err == nil && n == 1
+}
+
+// Surplus is asked after each connection: it looks at the pipe of death and at
+// the generation, and makes the child end.
+func (c *Child) Surplus(s sys.Sys) bool {
+	if !c.Quitting() && (c.Score.Generation() != c.state.Generation || c.podRead(s)) {
+		c.Quit()
+	}
+	return c.Quitting()
+}

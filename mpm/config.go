@@ -1,0 +1,63 @@
+package mpm
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/httpjail/httpjail/sys"
+)
+
+// Config is what the shared parts of an MPM need to know. Paths are absolute
+// and as seen inside the jail.
+type Config struct {
+	PidFile        string
+	AcceptMutex    string // default, flock, fcntl, sysvsem, none
+	LockFile       string // of flock and fcntl
+	ScoreBoardFile string // empty: shared memory without a name
+
+	StartServers    int
+	ServerLimit     int // processes
+	ThreadLimit     int // threads a process; slots in the scoreboard
+	ThreadsPerChild int // 1 in prefork
+	MaxClients      int // threads, server-wide
+	// MinSpare and MaxSpare bound the idle threads server-wide; in prefork,
+	// where a child is one thread, these are processes.
+	MinSpare, MaxSpare  int
+	MaxRequestsPerChild int // connections; 0 is unlimited
+	// GracefulShutdownTimeout of 0 waits until the last request is done.
+	GracefulShutdownTimeout time.Duration
+
+	// Uid and Gid are whom the children become: they own what children must
+	// open. -1: children stay as they are.
+	Uid, Gid int
+}
+
+// MaxServers is how many children may live at once.
+func (c *Config) MaxServers() int {
+	return min(c.ServerLimit, max(1, c.MaxClients/max(1, c.ThreadsPerChild)))
+}
+
+// FileError says which directive's file could not be made ready.
+type FileError struct {
+	Directive string // "pid_file", "lock_file", "scoreboard_file"
+	Op        string // in words: "create the PidFile"
+	Path      string // inside the jail; "" where no path is involved
+	Err       error
+}
+
+func (e *FileError) Error() string {
+	if e.Path == "" {
+		return fmt.Sprintf("cannot %s: %v", e.Op, e.Err)
+	}
+	return fmt.Sprintf("cannot %s: jail:%s: %v", e.Op, e.Path, e.Err)
+}
+
+func (e *FileError) Unwrap() error { return e.Err }
+
+// removeFile unlinks path for good; a file that is gone already is fine.
+func removeFile(s sys.Dirs, path string) error {
+	if err := s.Unlink(path); err != nil && err != sys.ENOENT {
+		return err
+	}
+	return nil
+}

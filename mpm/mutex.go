@@ -1,0 +1,108 @@
+package mpm
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/httpjail/httpjail/sys"
+)
+
+// Mutex is the accept mutex of one child: it decides which child waits for the
+// next connection. It is the calling thread's alone: a child locks from one
+// thread.
+type Mutex interface {
+	// Lock waits for the mutex. EINTR is retried.
+	Lock(s sys.Sys) error
+	Unlock(s sys.Sys) error
+}
+
+// MutexOwner is the accept mutex as its maker, the parent, holds it.
+type MutexOwner interface {
+	// State is what a child needs to Attach.
+	State() MutexState
+	// Destroy removes what the mutex left outside of processes.
+	Destroy(s sys.Sys) error
+}
+
+// MutexState crosses the exec from the parent to a child.
+type MutexState struct {
+	Method string
+	Path   string // flock: to be opened anew by each child
+	Fd     int    // fcntl: inherited; -1 for none
+	ID     int    // sysvsem
+}
+
+// mutexMethods are the methods in the order in which an error lists them;
+// default stands for the first.
+var mutexMethods = []struct {
+	name   string
+	create func(s sys.Sys, c *Config) (MutexOwner, error)
+	attach func(s sys.Sys, st MutexState) (Mutex, error)
+}{
+	{"flock", createFlock, attachFlock},
+	{"fcntl", createFcntl, attachFcntl},
+	{"sysvsem", createSysvsem, attachSysvsem},
+	{"none", createNone, attachNone},
+}
+
+// MutexMethods are the names that Config.AcceptMutex may have.
+func MutexMethods() []string {
+	names := []string{"default"}
+	for _, m := range mutexMethods {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+// CreateMutex makes the accept mutex in the parent.
+func CreateMutex(s sys.Sys, c *Config, logf func(string, ...any)) (MutexOwner, error) {
+	name := c.AcceptMutex
+	if name == "" || name == "default" {
+		name = mutexMethods[0].name
+		logf("accept_mutex default: %s", name)
+	}
+	for _, m := range mutexMethods {
+		if m.name == name {
+			return m.create(s, c)
+		}
+	}
+	return nil, fmt.Errorf("accept_mutex %q is not available; valid are %s", name, strings.Join(MutexMethods(), ", "))
+}
+
+// AttachMutex opens the accept mutex in a child, before it gives up its
+// privileges.
+func AttachMutex(s sys.Sys, st MutexState) (Mutex, error) {
+	for _, m := range mutexMethods {
+		if m.name == st.Method {
+			return m.attach(s, st)
+		}
+	}
+	return nil, fmt.Errorf("accept_mutex %q is not available", st.Method)
+}
+
+// openLockFile creates the LockFile, or takes over one that a killed server
+// left: httpd's O_EXCL would let such a file, or anybody who can create it
+// first, stop the server for good. What is taken over must be a regular file
+// of our own with no other name, so that nobody can hold its lock or point it
+// elsewhere.
+func openLockFile(s sys.Sys, path string, mode uint32) (fd int, err error) {
+	fail := func(err error) (int, error) {
+		return -1, &FileError{"lock_file", "create the LockFile", path, err}
+	}
+	fd, err = s.Open(path, sys.O_RDWR|sys.O_CREAT|sys.O_CLOEXEC|sys.O_NOFOLLOW|sys.O_NONBLOCK, mode)
+	if err != nil {
+		return fail(err)
+	}
+	var st sys.Stat
+	if err := s.Fstat(fd, &st); err != nil {
+		s.Close(fd)
+		return fail(err)
+	}
+	_, euid, _ := s.Getresuid()
+	if !st.IsRegular() || st.Nlink != 1 || int(st.Uid) != euid {
+		s.Close(fd)
+		return fail(fmt.Errorf("it exists and is not this server's own (mode %o, uid %d, %d links): %w",
+			st.Mode, st.Uid, st.Nlink, sys.EEXIST))
+	}
+	return fd, nil
+}
