@@ -24,3 +24,13 @@ type Arg struct {
 	Name  string
 	Value any
 }
+
+// Observed is what a backend may offer to interceptors: facts about the calling
+// thread that it can look up without making a call. On a backend where each
+// call is a point at which another thread may run, it is what lets a run be
+// watched without being changed.
+type Observed interface {
+	// Caller is the process and thread of this Sys, and the time of its
+	// Monotonic.
+	Caller() (pid, tid int, now time.Duration)
+}
