@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/httpjail/httpjail/server"
+	"github.com/httpjail/httpjail/sys/real"
+)
+
+const backends = "real, fake"
+
+func runChild() int { return server.Program(real.New(), os.Args, os.Environ()) }
+
+// canReal says why there can be no jail on this kernel, or nil.
+func canReal() error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	if err := real.CanUserNamespace(); err != nil {
+		return fmt.Errorf("not root, and no user namespace: %w", err)
+	}
+	return nil
+}
+
+// runReal runs the server on this kernel: in this process as root with a
+// configuration; in a process of its own in a user namespace, or to clean up
+// the welcome site's jail after it.
+func runReal(file string) (status int, err error) {
+	namespaced := os.Geteuid() != 0
+	if file == "" {
+		w, err := makeWelcome(!namespaced)
+		if err != nil {
+			return exitFailed, err
+		}
+		defer w.remove()
+		file = w.config
+		return reexec(file, namespaced)
+	}
+	if namespaced {
+		return reexec(file, namespaced)
+	}
+	name := "real"
+	if real.InUserNamespaceChild() {
+		name = "real in a user namespace"
+	}
+	argv := []string{"httpjail", "run", "-c", file}
+	return server.Program(real.New(), argv, append(os.Environ(), "HTTPJAIL_BACKEND="+name)), nil
+}
+
+func reexec(file string, namespaced bool) (int, error) {
+	argv := []string{"httpjail", "run", "--backend", "real", "-c", file}
+	if namespaced {
+		return real.ReexecInUserNamespace(argv)
+	}
+	return real.Reexec(argv)
+}

@@ -1,0 +1,23 @@
+//go:build !linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+)
+
+const backends = "fake"
+
+// runChild has nothing to do: without the real backend, children live in the
+// simulated machine and are never executed.
+func runChild() int {
+	fmt.Fprintln(os.Stderr, "httpjail: only a parent starts children")
+	return exitUsage
+}
+
+func canReal() error { return errors.New("the real backend needs Linux, this is " + runtime.GOOS) }
+
+func runReal(string) (int, error) { return exitFailed, canReal() }

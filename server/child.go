@@ -1,0 +1,70 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/httpjail/httpjail/mpm"
+	"github.com/httpjail/httpjail/server/module"
+	"github.com/httpjail/httpjail/sys"
+)
+
+// runChild is the whole life of a child: what is inherited, the accept mutex
+// (which needs privileges), the user, the modules, and then the MPM's
+// topology.
+func runChild(s sys.Sys) int {
+	log := &errorLog{fd: childStderr, phase: PhaseMPM}
+	status, err := serveAsChild(s, log)
+	if err != nil {
+		log.printf(s)("cannot start to serve: %v", err)
+	}
+	return status
+}
+
+func serveAsChild(s sys.Sys, log *errorLog) (status int, err error) {
+	logf := log.printf(s)
+	h, err := readHandover(s)
+	if err != nil {
+		return mpm.ExitInit, err
+	}
+	topo, err := topology(h.Config.MPM.Name)
+	if err != nil {
+		return mpm.ExitFatal, err
+	}
+	// The terminal's SIGINT goes to the whole process group: the parent alone
+	// acts on it. SIGTERM ends a child by its default action.
+	if err := s.Sigaction(sys.SIGINT, sys.SIG_IGN); err != nil {
+		return mpm.ExitInit, fmt.Errorf("sigaction SIGINT: %w", err)
+	}
+	child, err := mpm.NewChild(s, h.MPM, logf)
+	if err != nil {
+		return initStatus(err), err
+	}
+	if dir := h.Config.MPM.CoreDumpDirectory; dir.Set {
+		if err := s.Chdir(h.Config.Path(dir.Value)); err != nil {
+			return initStatus(err), &module.PathError{Op: "change to the core_dump_directory", Path: dir.Value,
+				Inside: true, Where: dir.Range, Err: err}
+		}
+	}
+	if err := dropPrivileges(s, h.User); err != nil {
+		return initStatus(err), fmt.Errorf("cannot give up privileges: %w", err)
+	}
+	web, err := newWeb(s, h, child, logf)
+	if err != nil {
+		return initStatus(err), err
+	}
+	child.Serve = web.serve
+	log.phase = PhaseServe
+	return topo.Run(child), nil
+}
+
+// initStatus tells a passing want of resources, after which another child may
+// do better, from what would stop every child.
+func initStatus(err error) int {
+	for _, passing := range []error{sys.ENOMEM, sys.EMFILE, sys.ENFILE, sys.EAGAIN, sys.EINTR, sys.ENOSPC, sys.EIO} {
+		if errors.Is(err, passing) {
+			return mpm.ExitInit
+		}
+	}
+	return mpm.ExitFatal
+}

@@ -1,0 +1,105 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/httpjail/httpjail/confhcl"
+	"github.com/httpjail/httpjail/mpm"
+	"github.com/httpjail/httpjail/server/module"
+	"github.com/httpjail/httpjail/sys"
+)
+
+// A child's first descriptors. The others follow, and handover says which is
+// which.
+const (
+	childStdin    = 0
+	childStdout   = 1
+	childStderr   = 2 // and the error log
+	childHandover = 3
+)
+
+// handoverMax bounds what a child reads.
+const handoverMax = 64 << 20
+
+// handover is what a child must know that cannot be seen inside the jail. The
+// parent writes it into a memfd, JSON, which the child reads first.
+type handover struct {
+	Config  *confhcl.Config
+	MPM     mpm.ChildState
+	Modules []module.State // in the order of modules
+	User    identity
+}
+
+// descriptors numbers what a child inherits.
+type descriptors struct{ files []int }
+
+func (d *descriptors) add(fd int) int {
+	if fd < 0 {
+		return -1
+	}
+	d.files = append(d.files, fd)
+	return len(d.files) - 1
+}
+
+func (d *descriptors) addAll(fds []int) []int {
+	var renumbered []int
+	for _, fd := range fds {
+		renumbered = append(renumbered, d.add(fd))
+	}
+	return renumbered
+}
+
+// spawnChild starts a child with the state st.
+func (p *parent) spawnChild(st mpm.ChildState) (pid int, err error) {
+	s := p.sys
+	memfd, err := s.MemfdCreate("httpjail handover", sys.MFD_CLOEXEC)
+	if err != nil {
+		return 0, fmt.Errorf("memfd_create: %w", err)
+	}
+	// The child has its own descriptor of it, or there is no child.
+	defer s.Close(memfd)
+
+	d := descriptors{files: []int{childStdin: p.devNull, childStdout: p.log.fd, childStderr: p.log.fd, childHandover: memfd}}
+	h := handover{Config: p.cfg, MPM: st, User: p.user}
+	h.MPM.Listeners = d.addAll(st.Listeners)
+	h.MPM.Scoreboard = d.add(st.Scoreboard)
+	h.MPM.Mutex.Fd = d.add(st.Mutex.Fd)
+	h.MPM.Pod = d.add(st.Pod)
+	h.MPM.Death = d.add(st.Death)
+	for _, m := range p.modules {
+		h.Modules = append(h.Modules, module.State{Data: m.Data, Files: d.addAll(m.Files)})
+	}
+	data, err := json.Marshal(h)
+	if err != nil {
+		return 0, fmt.Errorf("handover: %w", err)
+	}
+	if err := sys.WriteAll(s, memfd, data); err != nil {
+		return 0, fmt.Errorf("handover: %w", err)
+	}
+	if _, err := s.Lseek(memfd, 0, sys.SEEK_SET); err != nil {
+		return 0, fmt.Errorf("handover: %w", err)
+	}
+	argv := []string{fmt.Sprintf("httpjail: %s child %d", p.cfg.MPM.Name, st.Slot), childArg}
+	pid, err = s.Spawn(&sys.SpawnAttr{Exe: p.exe, Argv: argv, Env: p.env, Files: d.files})
+	if err != nil {
+		return 0, fmt.Errorf("spawn: %w", err)
+	}
+	return pid, nil
+}
+
+// readHandover is the child's side.
+func readHandover(s sys.Sys) (*handover, error) {
+	data, err := sys.ReadAll(s, childHandover, handoverMax)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the handover: %w", err)
+	}
+	if err := s.Close(childHandover); err != nil {
+		return nil, fmt.Errorf("cannot close the handover: %w", err)
+	}
+	h := &handover{}
+	if err := json.Unmarshal(data, h); err != nil {
+		return nil, fmt.Errorf("cannot read the handover: %w", err)
+	}
+	return h, nil
+}

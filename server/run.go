@@ -1,0 +1,350 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/httpjail/httpjail/confhcl"
+	"github.com/httpjail/httpjail/mpm"
+	"github.com/httpjail/httpjail/mpm/prefork"
+	"github.com/httpjail/httpjail/mpm/worker"
+	"github.com/httpjail/httpjail/server/module"
+	"github.com/httpjail/httpjail/sys"
+)
+
+// configMax bounds the configuration file.
+const configMax = 1 << 20
+
+// topologies are the MPMs of this version.
+var topologies = []mpm.Topology{prefork.Topology, worker.Topology}
+
+func topology(name string) (mpm.Topology, error) {
+	var names []string
+	for _, t := range topologies {
+		if t.Name == name {
+			return t, nil
+		}
+		names = append(names, t.Name)
+	}
+	return mpm.Topology{}, fmt.Errorf("this version has no MPM %q; it has %s", name, strings.Join(names, ", "))
+}
+
+// parent is the server's first process.
+type parent struct {
+	sys     sys.Sys
+	env     []string
+	backend string
+	file    string // the configuration's
+	cfg     *confhcl.Config
+	log     errorLog
+
+	exe       int // this program, to execute it inside the jail
+	devNull   int
+	user      identity
+	modules   []module.State
+	listeners []int
+}
+
+// runParent is the whole life of the parent.
+func runParent(s sys.Sys, file string, env []string) int {
+	p := &parent{sys: s, env: env, backend: getenv(env, "HTTPJAIL_BACKEND"), file: file, log: errorLog{fd: 2}}
+	for _, step := range []struct {
+		phase Phase
+		run   func() error
+	}{
+		{PhaseConfigure, p.configure},
+		{PhasePreJail, p.preJail},
+		{PhaseListen, p.listen},
+		{PhaseJail, p.jail},
+		{PhaseMPM, p.serve},
+	} {
+		p.log.phase = step.phase
+		if err := step.run(); err != nil {
+			p.report(err)
+			return exitError
+		}
+	}
+	return exitOK
+}
+
+// report prints a failure on standard error, and in the error log where that
+// is another file.
+func (p *parent) report(err error) {
+	var text string
+	var diags hcl.Diagnostics
+	if errors.As(err, &diags) {
+		text = p.printDiagnostics(diags)
+	} else {
+		text = diagnose(p.sys, p.log.phase, p.cfg, err).String()
+	}
+	printf(p.sys, 2, "%s", text)
+	if p.log.fd != 2 {
+		printf(p.sys, p.log.fd, "%s", text)
+	}
+}
+
+// printDiagnostics renders what confhcl found. The source is read again: it is
+// needed only here.
+func (p *parent) printDiagnostics(diags hcl.Diagnostics) string {
+	src, err := sys.ReadFile(p.sys, p.file, configMax)
+	if err != nil {
+		return diags.Error() + "\n"
+	}
+	var b bytes.Buffer
+	confhcl.Print(&b, map[string][]byte{p.file: src}, diags, false, 100)
+	return b.String()
+}
+
+func (p *parent) configure() error {
+	src, err := sys.ReadFile(p.sys, p.file, configMax)
+	if err != nil {
+		return &module.PathError{Op: "read the configuration", Path: p.file, Err: err}
+	}
+	cfg, diags := confhcl.Parse(p.file, src)
+	if diags.HasErrors() {
+		return diags
+	}
+	if len(diags) > 0 {
+		printf(p.sys, 2, "%s", p.printDiagnostics(diags))
+	}
+	p.cfg = cfg
+	if _, err := topology(cfg.MPM.Name); err != nil {
+		return &directiveError{"mpm", cfg.MPM.Range, err, ""}
+	}
+	if m := cfg.MPM.AcceptMutex; m.Set {
+		known := false
+		for _, name := range mpm.MutexMethods() {
+			known = known || name == m.Value
+		}
+		if !known {
+			return &directiveError{"accept_mutex", m.Range, fmt.Errorf("this version has no accept mutex %q; it has %s",
+				m.Value, strings.Join(mpm.MutexMethods(), ", ")), ""}
+		}
+	}
+	if cfg.Jail != nil && cfg.Jail.Order != confhcl.OrderApache2 {
+		return &directiveError{"jail.order", cfg.Jail.Range, fmt.Errorf("this version has no order %q; it has %q",
+			cfg.Jail.Order, confhcl.OrderApache2), ""}
+	}
+	return nil
+}
+
+// preJail opens what is needed while the whole machine is in view.
+func (p *parent) preJail() (err error) {
+	s := p.sys
+	if p.exe, err = s.Open("/proc/self/exe", sys.O_PATH|sys.O_CLOEXEC, 0); err != nil {
+		return &module.PathError{Op: "open this program, to execute it in the jail", Path: "/proc/self/exe",
+			Mend: "mount /proc outside the jail", Err: err}
+	}
+	if p.devNull, err = s.Open("/dev/null", sys.O_RDWR|sys.O_CLOEXEC, 0); err != nil {
+		return &module.PathError{Op: "open the children's standard input", Path: "/dev/null", Err: err}
+	}
+	if name := p.cfg.ErrorLog; name != "" {
+		const flags = sys.O_WRONLY | sys.O_APPEND | sys.O_CREAT | sys.O_CLOEXEC | sys.O_NOCTTY
+		fd, err := s.Open(p.cfg.Path(name), flags, 0o640)
+		if err != nil {
+			return &module.PathError{Op: "open the error_log", Path: p.cfg.Path(name), Err: err}
+		}
+		p.log.fd = fd
+	}
+	if p.user, err = lookupIdentity(s, p.cfg.Jail); err != nil {
+		return err
+	}
+	if err := p.checkPrivileges(); err != nil {
+		return err
+	}
+	if err := p.checkJail(); err != nil {
+		return err
+	}
+	env := &module.PreJail{Config: p.cfg, Logf: p.log.printf(s)}
+	for _, m := range modules {
+		st, err := m.PreJail(s, env)
+		if err != nil {
+			return fmt.Errorf("module %s: %w", m.Name(), err)
+		}
+		p.modules = append(p.modules, st)
+	}
+	return nil
+}
+
+// checkJail looks at the jail from outside.
+func (p *parent) checkJail() error {
+	j := p.cfg.Jail
+	if j == nil {
+		return nil
+	}
+	fail := func(err error) error {
+		return &module.PathError{Op: "use the jail", Path: j.Root, Where: j.RootRange, Err: err}
+	}
+	var st sys.Stat
+	if err := p.sys.Stat(j.Root, &st); err != nil {
+		return fail(err)
+	}
+	if !st.IsDir() {
+		return fail(sys.ENOTDIR)
+	}
+	if p.user.Uid >= 0 && (int(st.Uid) == p.user.Uid || st.Mode&0o022 != 0 && st.Mode&sys.S_ISVTX == 0) {
+		p.log.printf(p.sys)("warning: the jail's root %s can be changed by others than root (uid %d, mode %o): "+
+			"chown root:root %s && chmod 755 %s", j.Root, st.Uid, st.Mode&0o7777, j.Root, j.Root)
+	}
+	if dir := p.cfg.MPM.CoreDumpDirectory; dir.Set {
+		return p.checkCoreDumpDirectory(false)
+	}
+	return nil
+}
+
+// checkCoreDumpDirectory is called on both sides of the jail: httpd looks when
+// it reads the directive, outside, and again when a child crashes, inside.
+func (p *parent) checkCoreDumpDirectory(inside bool) error {
+	dir := p.cfg.MPM.CoreDumpDirectory
+	name := p.cfg.Path(dir.Value)
+	var st sys.Stat
+	err := p.sys.Stat(name, &st)
+	if err == nil && !st.IsDir() {
+		err = sys.ENOTDIR
+	}
+	if err != nil {
+		outside := name
+		if inside {
+			outside = p.cfg.Jail.Root + name
+		}
+		mend := ""
+		if errors.Is(err, sys.ENOENT) {
+			mend = "mkdir -p " + outside
+			if p.user.Name != "" {
+				mend += " && chown " + p.user.Name + " " + outside
+			}
+		}
+		return &module.PathError{Op: "use the core_dump_directory, which must exist on both sides of the jail",
+			Path: name, Inside: inside, Where: dir.Range, Mend: mend, Err: err}
+	}
+	return nil
+}
+
+func (p *parent) listen() (err error) {
+	p.listeners, err = listen(p.sys, p.cfg)
+	return err
+}
+
+// jail goes in. The working directory is moved into the jail before chroot(2),
+// since chroot leaves it where it is, and to the root after it.
+func (p *parent) jail() error {
+	j := p.cfg.Jail
+	if j == nil {
+		return nil
+	}
+	s := p.sys
+	fail := func(op string, err error) error {
+		e := &module.PathError{Op: op, Path: j.Root, Where: j.RootRange, Err: err}
+		if err == sys.EPERM {
+			e.Mend = "chroot(2) needs CAP_SYS_CHROOT: start as root, or in a user namespace"
+		}
+		return e
+	}
+	if err := s.Chdir(j.Root); err != nil {
+		return fail("change into the jail", err)
+	}
+	if err := s.Chroot("."); err != nil {
+		return fail("chroot into the jail", err)
+	}
+	if err := s.Chdir("/"); err != nil {
+		return fail("change to the jail's root", err)
+	}
+	if cwd, err := s.Getcwd(); err != nil || cwd != "/" {
+		return fail("be inside the jail", fmt.Errorf("the working directory is %q: %w", cwd, errors.Join(err, sys.EXDEV)))
+	}
+	if p.cfg.MPM.CoreDumpDirectory.Set {
+		return p.checkCoreDumpDirectory(true)
+	}
+	return nil
+}
+
+// mpmConfig is the part of the configuration that package mpm knows.
+func (p *parent) mpmConfig() mpm.Config {
+	m := &p.cfg.MPM
+	c := mpm.Config{
+		PidFile:                 p.cfg.Path(m.PidFile.Value),
+		AcceptMutex:             m.AcceptMutex.Value,
+		LockFile:                p.cfg.Path(m.LockFile.Value),
+		ScoreBoardFile:          p.cfg.Path(m.ScoreBoardFile.Value),
+		StartServers:            m.StartServers,
+		ServerLimit:             m.ServerLimit,
+		ThreadLimit:             max(1, m.ThreadLimit),
+		ThreadsPerChild:         max(1, m.ThreadsPerChild),
+		MaxClients:              m.MaxClients,
+		MinSpare:                m.MinSpareServers,
+		MaxSpare:                m.MaxSpareServers,
+		MaxRequestsPerChild:     m.MaxRequestsPerChild,
+		GracefulShutdownTimeout: m.GracefulShutdownTimeout,
+		Uid:                     p.user.Uid,
+		Gid:                     p.user.Gid,
+	}
+	if !m.LockFile.Set {
+		// As httpd: two servers with the default must not share a lock.
+		c.LockFile = fmt.Sprintf("%s.%d", c.LockFile, p.sys.Getpid())
+	}
+	if m.ThreadsPerChild > 0 {
+		c.MinSpare, c.MaxSpare = m.MinSpareThreads, m.MaxSpareThreads
+	}
+	return c
+}
+
+// serve is the rest of the parent's life: the phases mpm, serve and stop.
+func (p *parent) serve() error {
+	for i := range p.cfg.Sites {
+		if err := p.checkDocumentRoot(&p.cfg.Sites[i]); err != nil {
+			return err
+		}
+	}
+	keeper, err := mpm.NewParent(p.sys, p.mpmConfig(), p.listeners, p.spawnChild, p.log.printf(p.sys))
+	if err != nil {
+		return err
+	}
+	p.log.phase = PhaseServe
+	p.announce()
+	err = keeper.Run()
+	p.log.phase = PhaseStop
+	if err == nil {
+		p.log.printf(p.sys)("stopped")
+	}
+	return err
+}
+
+func (p *parent) checkDocumentRoot(site *confhcl.Site) error {
+	root := p.cfg.Path(site.DocumentRoot.Value)
+	var st sys.Stat
+	err := p.sys.Stat(root, &st)
+	if err == nil && !st.IsDir() {
+		err = sys.ENOTDIR
+	}
+	if err != nil {
+		return &module.PathError{Op: "use the document_root", Path: root, Inside: true, Where: site.DocumentRoot.Range, Err: err}
+	}
+	return nil
+}
+
+// announce prints the first lines of output: which backend, where the jail is,
+// and the URL.
+func (p *parent) announce() {
+	backend := p.backend
+	if backend == "" {
+		backend = "unnamed"
+	}
+	jail := "none"
+	if p.cfg.Jail != nil {
+		jail = p.cfg.Jail.Root
+	}
+	printf(p.sys, 1, "httpjail: backend %s, mpm %s, jail %s\n", backend, p.cfg.MPM.Name, jail)
+	for _, fd := range p.listeners {
+		if a, err := p.sys.Getsockname(fd); err == nil {
+			addr := a.Addr
+			if addr.Addr().IsUnspecified() {
+				addr = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), addr.Port())
+			}
+			printf(p.sys, 1, "httpjail: http://%s/\n", addr)
+		}
+	}
+}

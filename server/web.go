@@ -1,0 +1,227 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/httpjail/httpjail/confhcl"
+	"github.com/httpjail/httpjail/mpm"
+	"github.com/httpjail/httpjail/server/module"
+	"github.com/httpjail/httpjail/sys"
+	"github.com/httpjail/httpjail/sys/conn"
+	"github.com/valyala/fasthttp"
+)
+
+// writeBufferSize holds a header and the largest body that the static module
+// keeps in memory, so that both leave in one write.
+const writeBufferSize = 36 << 10
+
+// web is HTTP in one child: fasthttp in the thread of the connection.
+type web struct {
+	cfg      *confhcl.Config
+	child    *mpm.Child
+	http     fasthttp.Server
+	handlers []func(*module.Request) bool
+	loggers  []func(*module.Request)
+	hosts    map[string]int // index of a site by name
+	fallback int            // the site of other names
+	date     atomic.Pointer[date]
+}
+
+// date is the Date header of one second.
+type date struct {
+	second int64
+	text   string
+}
+
+func newWeb(s sys.Sys, h *handover, child *mpm.Child, logf func(string, ...any)) (*web, error) {
+	if len(h.Modules) != len(modules) {
+		return nil, fmt.Errorf("the handover has %d modules, this program %d", len(h.Modules), len(modules))
+	}
+	w := &web{cfg: h.Config, child: child, hosts: map[string]int{}}
+	for i, m := range modules {
+		inst, err := m.InJail(s, &module.InJail{Config: h.Config, State: h.Modules[i], Logf: logf})
+		if err != nil {
+			return nil, fmt.Errorf("module %s: %w", m.Name(), err)
+		}
+		if inst.Handle != nil {
+			w.handlers = append(w.handlers, inst.Handle)
+		}
+		if inst.Log != nil {
+			w.loggers = append(w.loggers, inst.Log)
+		}
+	}
+	// The first site without a name, else the first, answers unknown names.
+	for i := len(h.Config.Sites) - 1; i >= 0; i-- {
+		site := &h.Config.Sites[i]
+		for _, name := range append([]string{site.ServerName}, site.ServerAlias...) {
+			if name != "" {
+				w.hosts[name] = i
+			}
+		}
+		if site.ServerName == "" {
+			w.fallback = i
+		}
+	}
+	w.http = fasthttp.Server{
+		Handler: w.handle,
+		Name:    "httpjail",
+		// One buffer holds the request line and all fields.
+		ReadBufferSize:        h.Config.LimitRequestLine + h.Config.LimitRequestFieldSize,
+		WriteBufferSize:       writeBufferSize,
+		DisableKeepalive:      !h.Config.KeepAlive,
+		MaxRequestsPerConn:    h.Config.MaxKeepAliveRequests,
+		MaxRequestBodySize:    int(h.Config.LimitRequestBody),
+		Concurrency:           1 << 30,
+		NoDefaultDate:         true, // fasthttp's comes from time.Now
+		NoDefaultContentType:  true,
+		SecureErrorLogMessage: true,
+		Logger:                httpLogger{logf},
+		ErrorHandler:          w.protocolError,
+	}
+	return w, nil
+}
+
+// httpLogger keeps fasthttp's own messages out of the error log: they are
+// about what clients did, which the access log tells.
+type httpLogger struct{ logf func(string, ...any) }
+
+func (l httpLogger) Printf(string, ...any) {}
+
+// connection is one connection in its thread.
+type connection struct {
+	*conn.Conn
+	sys    sys.Sys
+	worker mpm.Worker
+	idle   bool
+	req    module.Request
+}
+
+// Read knows whether it waits for a request or within one: the limits and the
+// state on the scoreboard differ.
+func (c *connection) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.idle && n > 0 {
+		c.idle = false
+		c.SetIdle(false)
+		c.worker.Set(mpm.Reading)
+	}
+	return n, err
+}
+
+// serve is the mpm.ServeFunc.
+func (w *web) serve(s sys.Sys, fd int, peer sys.SockAddr, worker mpm.Worker) {
+	c := &connection{Conn: conn.New(s, fd, sys.SockAddr{}, peer), sys: s, worker: worker}
+	c.Inherited(socketTimeouts(w.cfg))
+	c.SetReadTimeout(w.cfg.Timeout)
+	c.SetIdleTimeout(w.cfg.KeepAliveTimeout)
+	c.SetWriteTimeout(w.cfg.Timeout)
+	worker.Set(mpm.Reading)
+	// An error is the client's: it went away, or took too long.
+	_ = w.http.ServeConn(c)
+}
+
+// handle answers one request.
+func (w *web) handle(ctx *fasthttp.RequestCtx) {
+	c := ctx.Conn().(*connection)
+	c.worker.Set(mpm.Writing)
+	now := c.sys.Now()
+	c.req = module.Request{RequestCtx: ctx, Sys: c.sys, Site: w.site(ctx), Now: now}
+	ctx.Response.Header.Set(fasthttp.HeaderDate, w.dateOf(now))
+	w.answer(&c.req)
+	if w.child.Quitting() {
+		ctx.Response.SetConnectionClose()
+	}
+	for _, log := range w.loggers {
+		log(&c.req)
+	}
+	c.worker.Served(uint64(c.req.BodyBytes), uint64(now.UnixNano()))
+	c.worker.Set(mpm.KeepAlive)
+	c.idle = true
+	c.SetIdle(true)
+}
+
+func (w *web) answer(r *module.Request) {
+	// RFC 9112, 3.2: a 1.1 request without Host is bad.
+	if r.Request.Header.IsHTTP11() && len(r.Request.Header.Host()) == 0 {
+		errorPage(r, fasthttp.StatusBadRequest)
+		return
+	}
+	if len(r.Request.Header.RequestURI()) > w.cfg.LimitRequestLine {
+		errorPage(r, fasthttp.StatusRequestURITooLong)
+		return
+	}
+	for _, handle := range w.handlers {
+		if handle(r) {
+			return
+		}
+	}
+	errorPage(r, fasthttp.StatusNotFound)
+}
+
+// protocolError answers what fasthttp could not read as a request.
+func (w *web) protocolError(ctx *fasthttp.RequestCtx, err error) {
+	status := fasthttp.StatusBadRequest
+	var small *fasthttp.ErrSmallBuffer
+	switch {
+	case err == fasthttp.ErrBodyTooLarge:
+		status = fasthttp.StatusRequestEntityTooLarge
+	case errors.As(err, &small):
+		status = fasthttp.StatusRequestHeaderFieldsTooLarge
+	}
+	if t, ok := err.(interface{ Timeout() bool }); ok && t.Timeout() {
+		status = fasthttp.StatusRequestTimeout
+	}
+	r := &module.Request{RequestCtx: ctx}
+	if c, ok := ctx.Conn().(*connection); ok {
+		r.Sys, r.Now = c.sys, c.sys.Now()
+		ctx.Response.Header.Set(fasthttp.HeaderDate, w.dateOf(r.Now))
+	}
+	errorPage(r, status)
+	for _, log := range w.loggers {
+		log(r)
+	}
+}
+
+// errorPage is the body of a response that no module has made.
+func errorPage(r *module.Request, status int) {
+	body := fmt.Sprintf("<!DOCTYPE html>\n<title>%d %s</title>\n<h1>%s</h1>\n",
+		status, fastfasthttp.StatusMessage(status), fastfasthttp.StatusMessage(status))
+	r.Response.ResetBody()
+	r.SetStatusCode(status)
+	r.SetContentType("text/html; charset=utf-8")
+	r.SetBodyString(body)
+	r.BodyBytes = int64(len(body))
+}
+
+// site chooses the site by the Host header's name, without its port.
+func (w *web) site(ctx *fasthttp.RequestCtx) int {
+	if len(w.hosts) == 0 {
+		return w.fallback
+	}
+	name := strings.ToLower(string(ctx.Request.Header.Host()))
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, ']') {
+		name = name[:i]
+	}
+	if i, ok := w.hosts[strings.TrimSuffix(name, ".")]; ok {
+		return i
+	}
+	return w.fallback
+}
+
+// httpTime is the IMF-fixdate of RFC 9110, 5.6.7.
+const httpTime = "Mon, 02 Jan 2006 15:04:05 GMT"
+
+// dateOf formats the Date header, once a second.
+func (w *web) dateOf(now time.Time) string {
+	second := now.Unix()
+	d := w.date.Load()
+	if d == nil || d.second != second {
+		d = &date{second, now.UTC().Format(httpTime)}
+		w.date.Store(d)
+	}
+	return d.text
+}
