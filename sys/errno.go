@@ -200,3 +200,20 @@ func ErrnoName(e Errno) string {
 	}
 	return "E" + strconv.Itoa(int(e))
 }
+
+// ErrnoByName is the error number with a symbolic name; EWOULDBLOCK and ENOTSUP
+// are known too.
+func ErrnoByName(name string) (Errno, bool) {
+	switch name {
+	case "EWOULDBLOCK":
+		return EWOULDBLOCK, true
+	case "ENOTSUP":
+		return ENOTSUP, true
+	}
+	for e, n := range errnoNames {
+		if n == name {
+			return e, true
+		}
+	}
+	return 0, false
+}

@@ -165,6 +165,7 @@ type Op struct {
 	Name      string // "open"
 	Role      string // the interface of package sys that has it: "Files"
 	Fails     bool   // it can fail, and so can be made to
+	Path      bool   // it has a path, or a socket address that may be one
 	Transfers bool   // it moves bytes, and Call.Limit shortens it
 }
 

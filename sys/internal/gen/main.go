@@ -5,6 +5,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"flag"
 	"fmt"
 	"go/ast"
@@ -112,6 +113,19 @@ func (m *method) op() string {
 		return op
 	}
 	return strings.ToLower(m.name)
+}
+
+// path is the expression of Call.Path, or "".
+func (m *method) path() string {
+	for _, p := range m.params {
+		switch {
+		case p.typ == "string" && slices.Contains(pathParams, p.name):
+			return p.name
+		case p.typ == "sys.SockAddr":
+			return p.name + ".Path"
+		}
+	}
+	return ""
 }
 
 // transfers says that a call moves bytes and says how many: what Call.Limit
@@ -275,6 +289,9 @@ func writeOps(b *bytes.Buffer, methods []method) {
 		if m.fails {
 			b.WriteString(", Fails: true")
 		}
+		if m.path() != "" {
+			b.WriteString(", Path: true")
+		}
 		if m.transfers() {
 			b.WriteString(", Transfers: true")
 		}
@@ -285,17 +302,13 @@ func writeOps(b *bytes.Buffer, methods []method) {
 
 func writeMethod(b *bytes.Buffer, m *method) {
 	var params, args, results, names, record []string
-	path, fd := `""`, "-1"
+	path, fd := cmp.Or(m.path(), `""`), "-1"
 	for _, p := range m.params {
 		params = append(params, p.name+" "+p.typ)
 		if !strings.HasPrefix(p.typ, "func(") { // a function is no value to show
 			record = append(record, fmt.Sprintf("{Name: %q, Value: %s}", p.name, p.name))
 		}
 		switch {
-		case path == `""` && p.typ == "string" && slices.Contains(pathParams, p.name):
-			path = p.name
-		case path == `""` && p.typ == "sys.SockAddr":
-			path = p.name + ".Path"
 		case fd == "-1" && p.typ == "int" && slices.Contains(fdParams, p.name):
 			fd = p.name
 		case fd == "-1" && p.typ == "*sys.SpawnAttr":
