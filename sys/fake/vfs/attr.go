@@ -1,0 +1,208 @@
+package vfs
+
+import "github.com/httpjail/httpjail/sys"
+
+// Stat is stat(2).
+func (k *Tree) Stat(t *Task, path string, st *sys.Stat) error {
+	return k.stat(t, path, lookupFollow, st)
+}
+
+// Lstat is lstat(2).
+func (k *Tree) Lstat(t *Task, path string, st *sys.Stat) error { return k.stat(t, path, 0, st) }
+
+func (k *Tree) stat(t *Task, path string, flags int, st *sys.Stat) error {
+	p, err := k.lookup(t, path, flags)
+	if err != nil {
+		return err
+	}
+	p.Dentry.inode.stat(st)
+	return nil
+}
+
+// Faccessat is faccessat2(2). t.Cred is what the check is made with: the caller
+// puts the real ids there, or with AT_EACCESS the effective ones.
+func (k *Tree) Faccessat(t *Task, path string, mode uint32, flags int) error {
+	if mode&^7 != 0 || flags&^(sys.AT_EACCESS|sys.AT_SYMLINK_NOFOLLOW) != 0 {
+		return sys.EINVAL
+	}
+	follow := lookupFollow
+	if flags&sys.AT_SYMLINK_NOFOLLOW != 0 {
+		follow = 0
+	}
+	p, err := k.lookup(t, path, follow)
+	if err != nil {
+		return err
+	}
+	ino := p.Dentry.inode
+	if mode&mayExec != 0 && ino.isRegular() && p.Mount.flags&MountNoexec != 0 {
+		return sys.EACCES
+	}
+	return ino.permission(t, p.Mount, mode)
+}
+
+// Chmod is chmod(2).
+func (k *Tree) Chmod(t *Task, path string, mode uint32) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	w := walker{k: k, t: t, write: true, flags: lookupFollow}
+	p, err := w.lookup(Path{}, path)
+	if err != nil {
+		return err
+	}
+	return k.chmod(t, p, mode)
+}
+
+// Fchmod is fchmod(2).
+func (k *Tree) Fchmod(t *Task, d *Description, mode uint32) error {
+	if d.IsPath() {
+		return sys.EBADF
+	}
+	if d.Path.Dentry == nil {
+		return sys.EINVAL
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.chmod(t, d.Path, mode)
+}
+
+// chmod is chmod_common.
+func (k *Tree) chmod(t *Task, p Path, mode uint32) error {
+	if err := p.Mount.wantWrite(t); err != nil {
+		return err
+	}
+	ino := p.Dentry.inode
+	if !ino.ownerOrCapable(t.Cred) || ino.magic != nil {
+		return sys.EPERM
+	}
+	mode &= allModes
+	if !groupOrFsetid(t.Cred, ino.gid.Load()) {
+		mode &^= sys.S_ISGID
+	}
+	ino.mode.Store(ino.mode.Load()&^allModes | mode)
+	ino.touchC(k.now(t))
+	return nil
+}
+
+// Chown is chown(2): symlinks are followed; -1 leaves an id as it is.
+func (k *Tree) Chown(t *Task, path string, uid, gid int) error {
+	return k.chownPath(t, path, uid, gid, lookupFollow)
+}
+
+// Lchown is lchown(2).
+func (k *Tree) Lchown(t *Task, path string, uid, gid int) error {
+	return k.chownPath(t, path, uid, gid, 0)
+}
+
+func (k *Tree) chownPath(t *Task, path string, uid, gid, flags int) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	w := walker{k: k, t: t, write: true, flags: flags}
+	p, err := w.lookup(Path{}, path)
+	if err != nil {
+		return err
+	}
+	return k.chown(t, p, uid, gid)
+}
+
+// Fchown is fchown(2).
+func (k *Tree) Fchown(t *Task, d *Description, uid, gid int) error {
+	if d.IsPath() {
+		return sys.EBADF
+	}
+	if d.Path.Dentry == nil {
+		return sys.EINVAL
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.chown(t, d.Path, uid, gid)
+}
+
+// chown is chown_common with notify_change and setattr_prepare.
+func (k *Tree) chown(t *Task, p Path, uid, gid int) error {
+	if err := p.Mount.wantWrite(t); err != nil {
+		return err
+	}
+	ino := p.Dentry.inode
+	c := t.Cred
+	owner, capable := c.Uid == ino.uid.Load(), c.Has(sys.CAP_CHOWN)
+	if uid != -1 && !capable && !(owner && uint32(uid) == ino.uid.Load()) { // chown_ok
+		return sys.EPERM
+	}
+	if gid != -1 && !capable && !(owner && (uint32(gid) == ino.gid.Load() || c.inGroup(uint32(gid)))) { // chgrp_ok
+		return sys.EPERM
+	}
+	if ino.magic != nil {
+		return sys.EPERM
+	}
+	mode := ino.mode.Load()
+	var drop uint32
+	if !ino.isDir() {
+		drop = mode&sys.S_ISUID | ino.sgidToDrop(c)
+	}
+	if drop != 0 && !ino.ownerOrCapable(c) {
+		// notify_change turns the clearing into a chmod.
+		return sys.EPERM
+	}
+	ino.mode.Store(mode &^ drop)
+	if uid != -1 {
+		ino.uid.Store(uint32(uid))
+	}
+	if gid != -1 {
+		ino.gid.Store(uint32(gid))
+	}
+	ino.touchC(k.now(t))
+	return nil
+}
+
+// Utimensat is utimensat(2) with AT_FDCWD.
+func (k *Tree) Utimensat(t *Task, path string, atime, mtime sys.Timespec, flags int) error {
+	if atime.Nsec == sys.UTIME_OMIT && mtime.Nsec == sys.UTIME_OMIT {
+		return nil // "we must not even check the path"
+	}
+	if flags&^sys.AT_SYMLINK_NOFOLLOW != 0 {
+		return sys.EINVAL
+	}
+	follow := lookupFollow
+	if flags != 0 {
+		follow = 0
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	w := walker{k: k, t: t, write: true, flags: follow}
+	p, err := w.lookup(Path{}, path)
+	if err != nil {
+		return err
+	}
+	// vfs_utimes
+	for _, ts := range [2]sys.Timespec{atime, mtime} {
+		if ts.Nsec != sys.UTIME_NOW && ts.Nsec != sys.UTIME_OMIT && (ts.Nsec < 0 || ts.Nsec > 999_999_999) {
+			return sys.EINVAL
+		}
+	}
+	if err := p.Mount.wantWrite(t); err != nil {
+		return err
+	}
+	ino := p.Dentry.inode
+	if !ino.ownerOrCapable(t.Cred) {
+		if atime.Nsec != sys.UTIME_NOW || mtime.Nsec != sys.UTIME_NOW {
+			return sys.EPERM
+		}
+		if err := ino.permission(t, p.Mount, mayWrite); err != nil {
+			return err
+		}
+	}
+	now := k.now(t)
+	set := func(to interface{ Store(int64) }, ts sys.Timespec) {
+		switch ts.Nsec {
+		case sys.UTIME_OMIT:
+		case sys.UTIME_NOW:
+			to.Store(now)
+		default:
+			to.Store(nanos(ts))
+		}
+	}
+	set(&ino.atime, atime)
+	set(&ino.mtime, mtime)
+	ino.touchC(now)
+	return nil
+}

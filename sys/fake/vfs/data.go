@@ -1,0 +1,288 @@
+package vfs
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/httpjail/httpjail/sys"
+)
+
+// data are the bytes of a regular file, in pages; a page that is missing is a
+// hole and reads as zeros. Inode.mu guards it.
+//
+// Once a part of the file is mapped shared, its pages lie in a region, whose
+// memory the mappers have too: from then on every access is made of atomic
+// words, as those of sys.Mem are.
+type data struct {
+	near    []page         // the first nearPages
+	far     map[int64]page // what is behind them: sparse files
+	pages   atomic.Int64   // how many there are; stat reads it without the lock
+	regions []region       // not empty: mapped
+}
+
+// page is up to pageSize bytes; what is missing at its end is zeros. A page in a
+// region is whole.
+type page []byte
+
+const nearPages = 1 << 16
+
+// region is a piece of the file that was mapped, from page first on.
+type region struct {
+	first int64
+	mem   []byte
+}
+
+func (r *region) pages() int64 { return int64(len(r.mem) / pageSize) }
+
+// alignedBytes makes zeroed memory whose first byte is 8-byte aligned.
+func alignedBytes(n int) []byte {
+	if n == 0 {
+		return nil
+	}
+	words := make([]uint64, (n+7)/8)
+	return unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), n)
+}
+
+// page is page i, nil for a hole.
+func (d *data) page(i int64) page {
+	if i < int64(len(d.near)) {
+		return d.near[i]
+	}
+	if i < nearPages {
+		return nil
+	}
+	return d.far[i]
+}
+
+func (d *data) setPage(i int64, p page) {
+	if i >= nearPages {
+		if d.far == nil {
+			d.far = make(map[int64]page)
+		}
+		d.far[i] = p
+		return
+	}
+	for int64(len(d.near)) <= i {
+		d.near = append(d.near, nil)
+	}
+	d.near[i] = p
+}
+
+// readAt copies to p what is at off; the caller has cut p at the file's end.
+func (d *data) readAt(p []byte, off int64) {
+	for len(p) > 0 {
+		pg, at := d.page(off/pageSize), int(off%pageSize)
+		n := min(len(p), pageSize-at)
+		switch {
+		case len(d.regions) > 0 && pg != nil:
+			loadBytes(p[:n], pg[at:])
+		case at < len(pg):
+			clear(p[copy(p[:n], pg[at:]):n])
+		default:
+			clear(p[:n])
+		}
+		p, off = p[n:], off+int64(n)
+	}
+}
+
+// writeAt copies p to off, one page after another. It stops when fs is full.
+func (d *data) writeAt(fs *FS, p []byte, off int64) (n int, err error) {
+	for n < len(p) {
+		i, at := off/pageSize, int(off%pageSize)
+		c := min(len(p)-n, pageSize-at)
+		pg, err := d.room(fs, i, at+c)
+		if err != nil {
+			return n, err
+		}
+		if len(d.regions) > 0 {
+			storeBytes(pg[at:at+c], p[n:n+c])
+		} else {
+			copy(pg[at:], p[n:n+c])
+		}
+		n, off = n+c, off+int64(c)
+	}
+	return n, nil
+}
+
+// room is page i with at least need bytes; it fills a hole.
+func (d *data) room(fs *FS, i int64, need int) (page, error) {
+	pg := d.page(i)
+	if pg == nil {
+		if err := fs.reserve(1); err != nil {
+			return nil, err
+		}
+		d.pages.Add(1)
+		if pg = d.regionPage(i); pg != nil {
+			d.setPage(i, pg)
+			return pg, nil
+		}
+		if len(d.regions) > 0 {
+			need = pageSize
+		}
+	}
+	if need <= len(pg) {
+		return pg, nil
+	}
+	if need <= cap(pg) {
+		pg = pg[:need]
+	} else {
+		size := 64
+		for size < need {
+			size *= 2
+		}
+		grown := page(alignedBytes(size))[:need]
+		copy(grown, pg)
+		pg = grown
+	}
+	d.setPage(i, pg)
+	return pg, nil
+}
+
+// regionPage is the memory of page i in a region, nil when it is in none.
+func (d *data) regionPage(i int64) page {
+	for j := range d.regions {
+		if r := &d.regions[j]; i >= r.first && i < r.first+r.pages() {
+			at := (i - r.first) * pageSize
+			return r.mem[at : at+pageSize : at+pageSize]
+		}
+	}
+	return nil
+}
+
+// truncate drops what is behind size.
+func (d *data) truncate(fs *FS, size int64) {
+	keep := (size + pageSize - 1) / pageSize
+	dropped := int64(0)
+	drop := func(pg page) {
+		if pg != nil {
+			dropped++
+			if len(d.regions) > 0 {
+				storeBytes(pg, zeros[:len(pg)])
+			}
+		}
+	}
+	if keep < int64(len(d.near)) {
+		for _, pg := range d.near[keep:] {
+			drop(pg)
+		}
+		clear(d.near[keep:])
+		d.near = d.near[:keep]
+		if keep == 0 {
+			d.near = nil
+		}
+	}
+	for i, pg := range d.far {
+		if i >= keep {
+			drop(pg)
+			delete(d.far, i)
+		}
+	}
+	d.pages.Add(-dropped)
+	fs.reserve(-dropped)
+	// What is left behind the end in the last page must read as zeros later.
+	if at := int(size % pageSize); at > 0 {
+		if pg := d.page(size / pageSize); at < len(pg) {
+			if len(d.regions) > 0 {
+				storeBytes(pg[at:], zeros[:len(pg)-at])
+			} else {
+				clear(pg[at:])
+			}
+		}
+	}
+}
+
+var zeros [pageSize]byte
+
+// mmap is the memory of length bytes from off, a multiple of pageSize.
+func (d *data) mmap(off int64, length int) ([]byte, error) {
+	first := off / pageSize
+	n := (int64(length) + pageSize - 1) / pageSize
+	for i := range d.regions {
+		r := &d.regions[i]
+		if first >= r.first+r.pages() || first+n <= r.first {
+			continue
+		}
+		if first < r.first || first+n > r.first+r.pages() {
+			return nil, sys.ENOMEM // see the package's comment
+		}
+		at := off - r.first*pageSize
+		return r.mem[at : at+int64(length) : at+n*pageSize], nil
+	}
+	size := n * 2 // room to grow, up to the next region
+	for i := range d.regions {
+		if r := &d.regions[i]; r.first > first {
+			size = min(size, r.first-first)
+		}
+	}
+	d.regions = append(d.regions, region{first, alignedBytes(int(size * pageSize))})
+	if len(d.regions) == 1 {
+		d.wholePages()
+	}
+	mem := d.regions[len(d.regions)-1].mem
+	for i := range size {
+		if pg := d.page(first + i); pg != nil {
+			shared := page(mem[i*pageSize : (i+1)*pageSize : (i+1)*pageSize])
+			copy(shared, pg) // nobody else has it yet
+			d.setPage(first+i, shared)
+		}
+	}
+	return mem[: length : n*pageSize], nil
+}
+
+// wholePages makes every page whole, which the accesses to a mapped file rely on.
+func (d *data) wholePages() {
+	whole := func(pg page) page {
+		if pg == nil || len(pg) == pageSize {
+			return pg
+		}
+		p := page(alignedBytes(pageSize))
+		copy(p, pg)
+		return p
+	}
+	for i := range d.near {
+		d.near[i] = whole(d.near[i])
+	}
+	for i := range d.far {
+		d.far[i] = whole(d.far[i])
+	}
+}
+
+// loadBytes copies from memory that others may store to; src is inside a page.
+func loadBytes(dst, src []byte) {
+	src = src[:len(dst)]
+	for len(dst) > 0 {
+		w, skip := wordOf(src)
+		v := atomic.LoadUint64(w)
+		n := copy(dst, (*[8]byte)(unsafe.Pointer(&v))[skip:])
+		dst, src = dst[n:], src[n:]
+	}
+}
+
+// storeBytes copies to memory that others may load from and store to.
+func storeBytes(dst, src []byte) {
+	for len(src) > 0 {
+		w, skip := wordOf(dst)
+		n := min(len(src), 8-skip)
+		if n == 8 {
+			atomic.StoreUint64(w, *(*uint64)(unsafe.Pointer(unsafe.SliceData(src))))
+		} else {
+			for {
+				old := atomic.LoadUint64(w)
+				v := old
+				copy((*[8]byte)(unsafe.Pointer(&v))[skip:], src[:n])
+				if atomic.CompareAndSwapUint64(w, old, v) {
+					break
+				}
+			}
+		}
+		dst, src = dst[n:], src[n:]
+	}
+}
+
+// wordOf is the aligned word that holds the first byte of p, and which of its
+// bytes that is. A page is a multiple of words, so the word is inside it.
+func wordOf(p []byte) (w *uint64, skip int) {
+	first := unsafe.Pointer(unsafe.SliceData(p))
+	skip = int(uintptr(first) & 7)
+	return (*uint64)(unsafe.Add(first, -skip)), skip
+}

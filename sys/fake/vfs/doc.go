@@ -1,0 +1,35 @@
+// Package vfs is the filesystem layer of the simulated kernel: inodes, names,
+// mounts, open file descriptions, file locks, pipes and memory files.
+//
+// A [Tree] is one machine's tree of names. Its methods are the system calls
+// that take a path; the methods of [Description] are those that take a file
+// descriptor. Both return the error numbers that Linux returns, found by the
+// same checks in the same order: the comments name the function of Linux that a
+// rule comes from (fs/namei.c, fs/open.c, fs/attr.c, fs/pipe.c, fs/locks.c), and
+// the tests run one table against this package and against the real kernel.
+//
+// # Locks
+//
+// From the outside in; each is released before a call out of the package,
+// except into a sched.Queue:
+//
+//	Tree.mu         names, mounts, and every decision that depends on them
+//	  Description.mu  the offset
+//	    Inode.mu        the bytes of a regular file
+//	pipe.mu         a pipe
+//	lockTable.mu    flock, POSIX and OFD locks
+//
+// Attributes (mode, owner, times, size, link count) are atomic, so that stat
+// takes no lock but the one that the walk to the name needs.
+//
+// # Where it differs from Linux
+//
+//   - getdents returns entries in the order in which they were made.
+//   - A file that is mapped shared is kept in one piece of memory with room to
+//     grow to twice the mapped size. A later mapping that reaches beyond this
+//     gets ENOMEM. Touching a page beyond the end of the file reads as zeros
+//     instead of SIGBUS.
+//   - A failed write to a read-only mount and to a read-only filesystem are the
+//     same: both are checked where Linux checks the filesystem's flag.
+//   - There are no ACLs, quotas, extended attributes, leases or idmapped mounts.
+package vfs

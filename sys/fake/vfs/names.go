@@ -1,0 +1,448 @@
+package vfs
+
+import (
+	"strings"
+
+	"github.com/httpjail/httpjail/sys"
+)
+
+// prepareMode is vfs_prepare_mode: the mode of a new file in dir. keep are the
+// permission bits that the call allows.
+func prepareMode(t *Task, dir *Inode, mode, keep uint32) uint32 {
+	typ := mode & sys.S_IFMT
+	const sgidExec = sys.S_ISGID | 0o010
+	if mode&sgidExec == sgidExec && typ != sys.S_IFDIR && dir.mode.Load()&sys.S_ISGID != 0 &&
+		!groupOrFsetid(t.Cred, dir.gid.Load()) {
+		mode &^= sys.S_ISGID
+	}
+	return typ | mode&keep&^t.Umask
+}
+
+// create makes an inode and its name in the directory w.path. Tree.mu is held
+// for writing and every check was made.
+func (w *walker) create(name string, mode, keep uint32) *Dentry {
+	dir := w.path.Dentry.inode
+	if mode&sys.S_IFMT == sys.S_IFLNK {
+		mode = sys.S_IFLNK | 0o777
+	} else {
+		mode = prepareMode(w.t, dir, mode, keep)
+	}
+	// inode_init_owner
+	gid := w.t.Cred.Gid
+	if dir.mode.Load()&sys.S_ISGID != 0 {
+		gid = dir.gid.Load()
+		if mode&sys.S_IFMT == sys.S_IFDIR {
+			mode |= sys.S_ISGID
+		}
+	}
+	now := w.k.now(w.t)
+	ino := dir.fs.newInode(mode, w.t.Cred.Uid, gid, now)
+	d := &Dentry{name: strings.Clone(name), inode: ino}
+	dir.dir.add(w.path.Dentry, d)
+	if ino.isDir() {
+		dir.nlink.Add(1)
+	}
+	dir.touchMC(now)
+	return d
+}
+
+// mayCreate is may_create for a name that does not exist.
+func (w *walker) mayCreate(dir Path) error {
+	ino := dir.Dentry.inode
+	if ino.magic != nil {
+		return sys.EPERM // proc has no create, mkdir or mknod
+	}
+	if ino.dir.dead {
+		return sys.ENOENT
+	}
+	return ino.permission(w.t, dir.Mount, mayWrite|mayExec)
+}
+
+// mayDelete is may_delete. isdir: the caller wants to remove a directory.
+func (w *walker) mayDelete(dir Path, victim *Dentry, isdir bool) error {
+	ino := dir.Dentry.inode
+	if err := ino.permission(w.t, dir.Mount, mayWrite|mayExec); err != nil {
+		return err
+	}
+	if ino.magic != nil {
+		return sys.EPERM
+	}
+	// check_sticky
+	c := w.t.Cred
+	if ino.mode.Load()&sys.S_ISVTX != 0 && victim.inode.uid.Load() != c.Uid && ino.uid.Load() != c.Uid &&
+		!c.Has(sys.CAP_FOWNER) {
+		return sys.EPERM
+	}
+	if isdir != victim.inode.isDir() {
+		if isdir {
+			return sys.ENOTDIR
+		}
+		return sys.EISDIR
+	}
+	if ino.dir.dead {
+		return sys.ENOENT
+	}
+	return nil
+}
+
+// lookupCreate is filename_create: it finds the directory of a name that is to
+// be made. isdir: the new file is a directory, which may be named with a slash.
+func (w *walker) lookupCreate(path string, isdir bool) error {
+	if err := w.lookupParent(path); err != nil {
+		return err
+	}
+	if w.kind != lastNorm {
+		return sys.EEXIST
+	}
+	d, err := w.child(w.last)
+	if err != nil {
+		return err
+	}
+	if d != nil {
+		return sys.EEXIST
+	}
+	if w.trailing && !isdir {
+		return sys.ENOENT
+	}
+	return w.path.Mount.wantWrite(w.t)
+}
+
+// Mkdir is mkdir(2).
+func (k *Tree) Mkdir(t *Task, path string, mode uint32) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	w := walker{k: k, t: t, write: true}
+	if err := w.lookupCreate(path, true); err != nil {
+		return err
+	}
+	if err := w.mayCreate(w.path); err != nil {
+		return err
+	}
+	w.create(w.last, mode&0o7777|sys.S_IFDIR, 0o1777)
+	return nil
+}
+
+// Mknod is mknod(2). EPERM: a directory, or a device without CAP_MKNOD.
+func (k *Tree) Mknod(t *Task, path string, mode uint32, dev uint64) error {
+	_, err := k.mknod(t, path, mode, dev)
+	return err
+}
+
+func (k *Tree) mknod(t *Task, path string, mode uint32, dev uint64) (Path, error) {
+	switch mode & sys.S_IFMT {
+	case 0:
+		mode |= sys.S_IFREG
+	case sys.S_IFREG, sys.S_IFCHR, sys.S_IFBLK, sys.S_IFIFO, sys.S_IFSOCK:
+	case sys.S_IFDIR:
+		return Path{}, sys.EPERM
+	default:
+		return Path{}, sys.EINVAL
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	w := walker{k: k, t: t, write: true}
+	if err := w.lookupCreate(path, false); err != nil {
+		return Path{}, err
+	}
+	if err := w.mayCreate(w.path); err != nil {
+		return Path{}, err
+	}
+	isdev := mode&sys.S_IFMT == sys.S_IFCHR || mode&sys.S_IFMT == sys.S_IFBLK
+	if isdev && !t.Cred.Has(sys.CAP_MKNOD) {
+		return Path{}, sys.EPERM
+	}
+	d := w.create(w.last, mode, allModes)
+	if isdev {
+		d.inode.rdev = dev
+	}
+	return Path{w.path.Mount, d}, nil
+}
+
+// Symlink is symlink(2).
+func (k *Tree) Symlink(t *Task, target, path string) error {
+	if err := checkName(target); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	w := walker{k: k, t: t, write: true}
+	if err := w.lookupCreate(path, false); err != nil {
+		return err
+	}
+	if err := w.mayCreate(w.path); err != nil {
+		return err
+	}
+	d := w.create(w.last, sys.S_IFLNK, 0)
+	d.inode.link = strings.Clone(target)
+	d.inode.size.Store(int64(len(target)))
+	return nil
+}
+
+// Readlink is readlink(2), never truncated.
+func (k *Tree) Readlink(t *Task, path string) (link string, err error) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	w := walker{k: k, t: t}
+	p, err := w.lookup(Path{}, path)
+	if err != nil {
+		return "", err
+	}
+	ino := p.Dentry.inode
+	if !ino.isSymlink() {
+		return "", sys.EINVAL
+	}
+	ino.touchAtime(t, p.Mount)
+	if ino.magic == nil {
+		return ino.link, nil
+	}
+	w.unlocked(func() { link, err = ino.magic.Text(t) })
+	return link, err
+}
+
+// maxLinks is ext4's limit on the names of a file, EXT4_LINK_MAX.
+const maxLinks = 65000
+
+// Link is link(2). A symlink as oldpath is itself linked.
+func (k *Tree) Link(t *Task, oldpath, newpath string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	ow := walker{k: k, t: t, write: true}
+	old, err := ow.lookup(Path{}, oldpath)
+	if err != nil {
+		return err
+	}
+	w := walker{k: k, t: t, write: true}
+	if err := w.lookupCreate(newpath, false); err != nil {
+		return err
+	}
+	if old.Mount != w.path.Mount {
+		return sys.EXDEV
+	}
+	ino := old.Dentry.inode
+	if k.ProtectedHardlinks && !mayLinkat(t, old, ino) {
+		return sys.EPERM
+	}
+	if err := w.mayCreate(w.path); err != nil {
+		return err
+	}
+	switch n := ino.nlink.Load(); {
+	case ino.isDir():
+		return sys.EPERM
+	case n == 0:
+		return sys.ENOENT
+	case n >= maxLinks:
+		return sys.EMLINK
+	}
+	now := k.now(t)
+	ino.nlink.Add(1)
+	ino.touchC(now)
+	dir := w.path.Dentry
+	dir.inode.dir.add(dir, &Dentry{name: strings.Clone(w.last), inode: ino})
+	dir.inode.touchMC(now)
+	return nil
+}
+
+// mayLinkat is may_linkat: the sysctl protected_hardlinks.
+func mayLinkat(t *Task, p Path, ino *Inode) bool {
+	if ino.ownerOrCapable(t.Cred) {
+		return true
+	}
+	// safe_hardlink_source
+	mode := ino.mode.Load()
+	const sgidExec = sys.S_ISGID | 0o010
+	return mode&sys.S_IFMT == sys.S_IFREG && mode&sys.S_ISUID == 0 && mode&sgidExec != sgidExec &&
+		ino.permission(t, p.Mount, mayRead|mayWrite) == nil
+}
+
+// Unlink is unlink(2).
+func (k *Tree) Unlink(t *Task, path string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	w := walker{k: k, t: t, write: true}
+	if err := w.lookupParent(path); err != nil {
+		return err
+	}
+	if w.kind != lastNorm {
+		return sys.EISDIR
+	}
+	if err := w.path.Mount.wantWrite(t); err != nil {
+		return err
+	}
+	d, err := w.child(w.last)
+	if err != nil {
+		return err
+	}
+	if d == nil {
+		return sys.ENOENT
+	}
+	if w.trailing {
+		if d.inode.isDir() {
+			return sys.EISDIR
+		}
+		return sys.ENOTDIR
+	}
+	if err := w.mayDelete(w.path, d, false); err != nil {
+		return err
+	}
+	if d.mounted {
+		return sys.EBUSY
+	}
+	w.drop(d)
+	return nil
+}
+
+// drop removes the name d of the directory w.path and what it stood for, if that
+// was the last name.
+func (w *walker) drop(d *Dentry) {
+	dir := w.path.Dentry.inode
+	now := w.k.now(w.t)
+	dir.dir.remove(d)
+	dir.touchMC(now)
+	ino := d.inode
+	ino.touchC(now)
+	if ino.isDir() {
+		ino.dir.dead = true
+		ino.nlink.Store(0)
+		dir.nlink.Add(-1)
+		return
+	}
+	ino.nlink.Add(-1)
+	ino.evict()
+}
+
+// Rmdir is rmdir(2).
+func (k *Tree) Rmdir(t *Task, path string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	w := walker{k: k, t: t, write: true}
+	if err := w.lookupParent(path); err != nil {
+		return err
+	}
+	switch w.kind {
+	case lastDotdot:
+		return sys.ENOTEMPTY
+	case lastDot:
+		return sys.EINVAL
+	case lastRoot:
+		return sys.EBUSY
+	}
+	if err := w.path.Mount.wantWrite(t); err != nil {
+		return err
+	}
+	d, err := w.child(w.last)
+	if err != nil {
+		return err
+	}
+	if d == nil {
+		return sys.ENOENT
+	}
+	if err := w.mayDelete(w.path, d, true); err != nil {
+		return err
+	}
+	if d.mounted {
+		return sys.EBUSY
+	}
+	if len(d.inode.dir.names) > 0 {
+		return sys.ENOTEMPTY
+	}
+	w.drop(d)
+	return nil
+}
+
+// isAncestor reports whether a is b or a directory above it.
+func isAncestor(a, b *Dentry) bool {
+	for b != a && b.parent != b {
+		b = b.parent
+	}
+	return a == b
+}
+
+// Rename is rename(2): do_renameat2 and vfs_rename.
+func (k *Tree) Rename(t *Task, oldpath, newpath string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	ow := walker{k: k, t: t, write: true}
+	if err := ow.lookupParent(oldpath); err != nil {
+		return err
+	}
+	w := walker{k: k, t: t, write: true}
+	if err := w.lookupParent(newpath); err != nil {
+		return err
+	}
+	if ow.path.Mount != w.path.Mount {
+		return sys.EXDEV
+	}
+	if ow.kind != lastNorm || w.kind != lastNorm {
+		return sys.EBUSY
+	}
+	if err := w.path.Mount.wantWrite(t); err != nil {
+		return err
+	}
+	old, err := ow.child(ow.last)
+	if err != nil {
+		return err
+	}
+	if old == nil {
+		return sys.ENOENT
+	}
+	target, err := w.child(w.last)
+	if err != nil {
+		return err
+	}
+	isdir := old.inode.isDir()
+	if !isdir && (ow.trailing || w.trailing) {
+		return sys.ENOTDIR
+	}
+	from, to := ow.path.Dentry, w.path.Dentry
+	if from != to {
+		// lock_rename: neither may contain the other.
+		if isAncestor(old, to) {
+			return sys.EINVAL
+		}
+		if target != nil && isAncestor(target, from) {
+			return sys.ENOTEMPTY
+		}
+	}
+	if target != nil && target.inode == old.inode {
+		return nil
+	}
+	if err := w.mayDelete(ow.path, old, isdir); err != nil {
+		return err
+	}
+	if target == nil {
+		err = w.mayCreate(w.path)
+	} else {
+		err = w.mayDelete(w.path, target, isdir)
+	}
+	if err != nil {
+		return err
+	}
+	if isdir && from != to {
+		// ".." changes.
+		if err := old.inode.permission(t, ow.path.Mount, mayWrite); err != nil {
+			return err
+		}
+	}
+	if old.mounted || target != nil && target.mounted {
+		return sys.EBUSY
+	}
+	if target != nil && isdir && len(target.inode.dir.names) > 0 {
+		return sys.ENOTEMPTY
+	}
+
+	now := k.now(t)
+	if target != nil {
+		w.drop(target)
+	}
+	from.inode.dir.remove(old)
+	old.name = strings.Clone(w.last)
+	to.inode.dir.add(to, old)
+	if isdir {
+		from.inode.nlink.Add(-1)
+		to.inode.nlink.Add(1)
+	}
+	from.inode.touchMC(now)
+	to.inode.touchMC(now)
+	old.inode.touchC(now)
+	return nil
+}
