@@ -1,0 +1,129 @@
+package net
+
+import (
+	"slices"
+
+	"github.com/httpjail/httpjail/sys"
+	"github.com/httpjail/httpjail/sys/fake/vfs"
+)
+
+// scmMaxFd is SCM_MAX_FD: how many descriptors one message may carry.
+const scmMaxFd = 253
+
+// Send is sendto(2) without an address. EPIPE comes without SIGPIPE: the caller
+// sends it, unless flags hold MSG_NOSIGNAL.
+func (n *Net) Send(t *vfs.Task, d *vfs.Description, p []byte, flags int) (int, error) {
+	return n.Sendmsg(t, d, p, nil, flags)
+}
+
+// Recv is recvfrom(2) without an address. Descriptors that come with the data
+// are closed.
+func (n *Net) Recv(t *vfs.Task, d *vfs.Description, p []byte, flags int) (int, error) {
+	s, err := socketOf(d)
+	if err != nil {
+		return 0, err
+	}
+	return s.recv(t, p, d.Nonblock() || flags&sys.MSG_DONTWAIT != 0, flags&sys.MSG_PEEK != 0)
+}
+
+// Sendmsg is sendmsg(2) with the descriptions fds as SCM_RIGHTS. It takes
+// references of its own. EINVAL: too many. A TCP socket ignores fds, as does a
+// stream message without bytes.
+func (n *Net) Sendmsg(t *vfs.Task, d *vfs.Description, p []byte, fds []*vfs.Description, flags int) (int, error) {
+	s, err := socketOf(d)
+	if err != nil {
+		return 0, err
+	}
+	if s.tcp() || len(fds) == 0 {
+		return s.send(t, p, nil, d.Nonblock() || flags&sys.MSG_DONTWAIT != 0)
+	}
+	if len(fds) > scmMaxFd {
+		return 0, sys.EINVAL
+	}
+	inFlight := slices.Clone(fds)
+	for _, f := range inFlight {
+		f.Incref()
+	}
+	sent, given := 0, false
+	defer func() { // also when the thread is killed while it waits for room
+		if !given {
+			release(t, inFlight)
+		}
+	}()
+	sent, err = s.send(t, p, inFlight, d.Nonblock() || flags&sys.MSG_DONTWAIT != 0)
+	given = err == nil && (sent > 0 || s.typ == sys.SOCK_SEQPACKET)
+	return sent, err
+}
+
+// Recvmsg is recvmsg(2) with room for maxfds descriptors. The receiver gets a
+// reference to each that is returned. msgflags are MSG_TRUNC: a record was longer
+// than p; MSG_CTRUNC: there were more descriptors, which are closed.
+func (n *Net) Recvmsg(t *vfs.Task, d *vfs.Description, p []byte, maxfds, flags int) (got int, fds []*vfs.Description, msgflags int, err error) {
+	s, err := socketOf(d)
+	if err != nil {
+		return 0, nil, 0, err
+	}
+	m, err := s.recvMessage(t, p, d.Nonblock() || flags&sys.MSG_DONTWAIT != 0, flags&sys.MSG_PEEK != 0)
+	if err != nil {
+		return 0, nil, 0, err
+	}
+	if m.truncated {
+		msgflags |= sys.MSG_TRUNC
+	}
+	if len(m.fds) > maxfds {
+		msgflags |= sys.MSG_CTRUNC
+		release(t, m.fds[maxfds:])
+		m.fds = m.fds[:maxfds:maxfds]
+	}
+	return m.n, m.fds, msgflags, nil
+}
+
+// Sendfile limits: MAX_RW_COUNT, and how much travels at a time.
+const (
+	maxCount = 0x7ffff000
+	chunk    = 64 << 10
+)
+
+// Sendfile is sendfile(2) from a regular file to any description. off < 0: from
+// in's own offset, which moves. EINVAL: in cannot be read at an offset, or out
+// appends.
+func (n *Net) Sendfile(t *vfs.Task, out, in *vfs.Description, off int64, count int) (sent int, err error) {
+	if in.IsPath() || out.IsPath() {
+		return 0, sys.EBADF
+	}
+	own := off < 0
+	if own {
+		if off, err = in.Lseek(t, 0, sys.SEEK_CUR); err != nil {
+			return 0, sys.EINVAL
+		}
+	} else if _, ok := in.File.(vfs.Positioned); !ok {
+		return 0, sys.ESPIPE
+	}
+	if count < 0 || out.Flags()&sys.O_APPEND != 0 {
+		return 0, sys.EINVAL
+	}
+	count = min(count, maxCount)
+	buf := make([]byte, min(count, chunk))
+	for sent < count {
+		var got, put int
+		got, err = in.Pread(t, buf[:min(len(buf), count-sent)], off)
+		if err != nil || got == 0 {
+			break
+		}
+		put, err = out.Write(t, buf[:got])
+		sent += put
+		off += int64(put)
+		if err != nil || put < got {
+			break
+		}
+	}
+	if own && sent > 0 {
+		if _, err := in.Lseek(t, off, sys.SEEK_SET); err != nil {
+			return sent, err
+		}
+	}
+	if sent > 0 {
+		return sent, nil
+	}
+	return 0, err
+}

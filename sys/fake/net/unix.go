@@ -1,0 +1,113 @@
+package net
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/httpjail/httpjail/sys"
+	"github.com/httpjail/httpjail/sys/fake/vfs"
+)
+
+// unixPathMax is the size of sun_path.
+const unixPathMax = 108
+
+// checkUnix is unix_validate_addr.
+func checkUnix(a sys.SockAddr) error {
+	if a.Family != sys.AF_UNIX || len(a.Path) > unixPathMax {
+		return sys.EINVAL
+	}
+	return nil
+}
+
+// bindUnix is unix_bind.
+func (s *socket) bindUnix(t *vfs.Task, a sys.SockAddr) error {
+	if err := checkUnix(a); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	bound := s.local.Path != ""
+	s.mu.Unlock()
+	n := s.net
+	name := a.Path
+	switch {
+	case name == "":
+		if bound {
+			return nil // unix_autobind
+		}
+		n.mu.Lock()
+		for {
+			n.autobind++
+			name = fmt.Sprintf("@%05x", n.autobind&0xfffff)
+			if n.abstract[name] == nil {
+				break
+			}
+		}
+		n.abstract[name] = s
+		n.mu.Unlock()
+	case bound:
+		return sys.EINVAL
+	case strings.HasPrefix(name, "@"):
+		n.mu.Lock()
+		if n.abstract[name] != nil {
+			n.mu.Unlock()
+			return sys.EADDRINUSE
+		}
+		n.abstract[name] = s
+		n.mu.Unlock()
+	default:
+		if err := n.tree.BindSocket(t, name, 0o777, s); err != nil {
+			if err == sys.EEXIST {
+				err = sys.EADDRINUSE
+			}
+			return err
+		}
+	}
+	s.mu.Lock()
+	s.local.Path = name
+	s.mu.Unlock()
+	return nil
+}
+
+// lookupUnix is unix_find_other: the socket that a name means.
+func (s *socket) lookupUnix(t *vfs.Task, a sys.SockAddr) (*socket, error) {
+	if err := checkUnix(a); err != nil {
+		return nil, err
+	}
+	var found *socket
+	switch {
+	case a.Path == "":
+		return nil, sys.EINVAL
+	case strings.HasPrefix(a.Path, "@"):
+		s.net.mu.Lock()
+		found = s.net.abstract[a.Path]
+		s.net.mu.Unlock()
+	default:
+		v, err := s.net.tree.LookupSocket(t, a.Path)
+		if err != nil {
+			return nil, err
+		}
+		found, _ = v.(*socket)
+	}
+	if found == nil || found.isDead() {
+		return nil, sys.ECONNREFUSED
+	}
+	if found.typ != s.typ {
+		return nil, sys.EPROTOTYPE
+	}
+	return found, nil
+}
+
+func (s *socket) isDead() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dead
+}
+
+// unbindAbstract gives an abstract name back.
+func (n *Net) unbindAbstract(s *socket, name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.abstract[name] == s {
+		delete(n.abstract, name)
+	}
+}
