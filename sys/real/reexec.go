@@ -23,7 +23,7 @@ func InUserNamespaceChild() bool { return os.Getenv(usernsMarker) != "" }
 // user_namespaces(7).
 func usernsAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC,
+		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWIPC,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
 	}
@@ -46,22 +46,27 @@ func CanUserNamespace() error {
 	return err
 }
 
-// ReexecInUserNamespace is for running without root. It starts this program
-// again, with the same arguments but for argv0, in a user, mount, pid and ipc
-// namespace of its own where the caller is root, and waits for its end. exit is
-// its exit status, or 128 and the number of the signal that killed it, as a shell
-// has it. Descriptors without FD_CLOEXEC are passed on, and so are the signals
-// TERM, INT, HUP, USR1, USR2 and WINCH; one from the terminal's keyboard reaches
-// the child twice, because the terminal sends it to both. The child dies when
-// the caller does.
+// ReexecInUserNamespace is Reexec for running without root: the new program is
+// root in a user, mount and ipc namespace of its own. It keeps the pid
+// namespace, so that a PidFile of the program means the same to everybody.
 //
-// The child is process 1 of its pid namespace: orphans become its children, to be
-// reaped with Wait4(-1); its death kills all of them; and a signal whose action
-// is the default does nothing to it (the Go runtime then exits with status 2 for
-// TERM, INT and HUP). Inside there are no ids but 0: setgroups and ids other than
-// 0 fail with EPERM and EINVAL, mknod of devices and ports below 1024 with EPERM
-// and EACCES. /proc still shows the outer pid namespace until it is mounted anew.
-func ReexecInUserNamespace(argv0 string) (exit int, err error) {
+// Inside there are no ids but 0: setgroups and ids other than 0 fail with EPERM
+// and EINVAL, mknod of devices and ports below 1024 with EPERM and EACCES.
+func ReexecInUserNamespace(argv []string) (exit int, err error) {
+	return reexec(argv, append(os.Environ(), usernsMarker+"=1"), usernsAttr())
+}
+
+// Reexec starts this program again with other arguments and waits for its end.
+// exit is its exit status, or 128 and the number of the signal that killed it, as
+// a shell has it. Descriptors without FD_CLOEXEC are passed on, and so are the
+// signals TERM, INT, HUP, USR1, USR2 and WINCH; one from the terminal's keyboard
+// reaches the child twice, because the terminal sends it to both. The child dies
+// when the caller does.
+func Reexec(argv []string) (exit int, err error) {
+	return reexec(argv, os.Environ(), &syscall.SysProcAttr{})
+}
+
+func reexec(argv, env []string, attr *syscall.SysProcAttr) (exit int, err error) {
 	files, err := inheritable()
 	if err != nil {
 		return -1, err
@@ -72,10 +77,8 @@ func ReexecInUserNamespace(argv0 string) (exit int, err error) {
 	signal.Notify(sigs, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH)
 	defer signal.Stop(sigs)
 
-	attr := usernsAttr()
 	attr.Pdeathsig = unix.SIGKILL
-	argv := append([]string{argv0}, os.Args[1:]...)
-	pid, err := syscall.ForkExec("/proc/self/exe", argv, &syscall.ProcAttr{Env: childEnv(), Files: files, Sys: attr})
+	pid, err := syscall.ForkExec("/proc/self/exe", argv, &syscall.ProcAttr{Env: env, Files: files, Sys: attr})
 	if err != nil {
 		return -1, err
 	}
@@ -116,18 +119,6 @@ func ReexecInUserNamespace(argv0 string) (exit int, err error) {
 		return 128 + int(status.Signal()), nil
 	}
 	return status.ExitStatus(), nil
-}
-
-// childEnv is our environment with the marker. A LISTEN_PID that names us, see
-// sd_listen_fds(3), names the child: process 1.
-func childEnv() []string {
-	env := append(os.Environ(), usernsMarker+"=1")
-	for i, e := range env {
-		if e == "LISTEN_PID="+strconv.Itoa(os.Getpid()) {
-			env[i] = "LISTEN_PID=1"
-		}
-	}
-	return env
 }
 
 // inheritable are the open descriptors without FD_CLOEXEC, each at its index;

@@ -74,7 +74,7 @@ func init() {
 	children["sleep"] = func(s sys.Sys) int { s.Nanosleep(time.Minute); return 0 }
 	children["spawner"] = func(s sys.Sys) int {
 		exe, _ := s.Open("/proc/self/exe", sys.O_PATH|sys.O_CLOEXEC, 0)
-		pid, err := s.Spawn(&sys.SpawnAttr{Exe: exe, Argv: []string{"sleep"}, Env: []string{childEnvName + "=sleep"},
+		pid, err := s.Spawn(&sys.SpawnAttr{Exe: exe, Argv: []string{"sleep"}, Env: childEnviron("sleep"),
 			Files: []int{0, 1, 2}, Pdeathsig: sys.SIGKILL})
 		if err != nil {
 			fmt.Println(err)
@@ -106,7 +106,7 @@ func TestSpawn(t *testing.T) {
 	ok(t, err)
 	closing(t, s, null, r)
 	pid, err := s.Spawn(&sys.SpawnAttr{
-		Exe: exe, Argv: []string{"httpjail: worker 3", "two"}, Env: []string{childEnvName + "=report", "X=y"},
+		Exe: exe, Argv: []string{"httpjail: worker 3", "two"}, Env: append(childEnviron("report"), "X=y"),
 		Files: []int{null, w, w, null, w}, Setpgid: true,
 	})
 	ok(t, err)
@@ -159,7 +159,7 @@ func TestSpawnFiles(t *testing.T) {
 		for i, fd := range files {
 			fmt.Fprintf(&want, "%d:%d ", i, inode(fd))
 		}
-		pid, err := s.Spawn(&sys.SpawnAttr{Exe: exe, Argv: []string{"identify"}, Env: []string{childEnvName + "=identify"}, Files: files})
+		pid, err := s.Spawn(&sys.SpawnAttr{Exe: exe, Argv: []string{"identify"}, Env: childEnviron("identify"), Files: files})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -231,7 +231,7 @@ func TestSpawnConcurrently(t *testing.T) {
 				if i%2 == 1 {
 					files = append(files, 999)
 				}
-				pid, err := s.Spawn(&sys.SpawnAttr{Exe: exe, Argv: []string{"x"}, Env: []string{childEnvName + "=exit0"}, Files: files})
+				pid, err := s.Spawn(&sys.SpawnAttr{Exe: exe, Argv: []string{"x"}, Env: childEnviron("exit0"), Files: files})
 				if i%2 == 1 {
 					if err != sys.EBADF {
 						t.Errorf("spawn %d: %v, want EBADF", j, err)
@@ -294,7 +294,7 @@ func emptyJail(s sys.Sys) int {
 		fmt.Println("the jail is not empty:", list, err)
 		return 1
 	}
-	pid, err := s.Spawn(&sys.SpawnAttr{Exe: exe, Argv: []string{"inside"}, Env: []string{childEnvName + "=report"}, Files: []int{0, 1, 2, 0}, Setpgid: true})
+	pid, err := s.Spawn(&sys.SpawnAttr{Exe: exe, Argv: []string{"inside"}, Env: childEnviron("report"), Files: []int{0, 1, 2, 0}, Setpgid: true})
 	if err != nil {
 		fmt.Println("spawn:", err)
 		return 1
@@ -326,7 +326,7 @@ func BenchmarkSpawn(b *testing.B) {
 			heap[i] = 1
 		}
 		b.Run(fmt.Sprintf("heap=%dMiB/sys", size>>20), func(b *testing.B) {
-			attr := &sys.SpawnAttr{Exe: exe, Argv: []string{"x"}, Env: []string{childEnvName + "=exit0"}, Files: []int{0, 1, 2}}
+			attr := &sys.SpawnAttr{Exe: exe, Argv: []string{"x"}, Env: childEnviron("exit0"), Files: []int{0, 1, 2}}
 			var waiting time.Duration
 			for range b.N {
 				pid, err := s.Spawn(attr)
@@ -340,7 +340,7 @@ func BenchmarkSpawn(b *testing.B) {
 		b.Run(fmt.Sprintf("heap=%dMiB/exec", size>>20), func(b *testing.B) {
 			for range b.N {
 				cmd := exec.Command("/proc/self/exe")
-				cmd.Env = []string{childEnvName + "=exit0"}
+				cmd.Env = childEnviron("exit0")
 				ok(b, cmd.Run())
 			}
 		})
