@@ -14,6 +14,7 @@ package confhcl
 
 import (
 	"path"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -162,12 +163,13 @@ type AccessLog struct {
 }
 
 // Path resolves a path of this configuration: a relative one starts from
-// ServerRoot. An absolute or empty path is returned as it is.
+// ServerRoot. An absolute or empty path is returned as it is. Nothing is
+// cleaned: what ".." leads to depends on symbolic links.
 func (c *Config) Path(p string) string {
 	if p == "" || path.IsAbs(p) {
 		return p
 	}
-	return path.Join(c.ServerRoot, p)
+	return strings.TrimSuffix(c.ServerRoot, "/") + "/" + p
 }
 
 // Default is the configuration of a server started without a file: worker on

@@ -59,6 +59,23 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// goldenSources returns the sources in testdata.
+func goldenSources(t testing.TB) [][]byte {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no golden files: %v", err)
+	}
+	var sources [][]byte
+	for _, file := range files {
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sources = append(sources, archive.Files[0].Data)
+	}
+	return sources
+}
+
 // differences lists the fields of a Config whose value is not the one of the
 // same MPM and an empty site, as JSON without ranges.
 func differences(t *testing.T, c *Config) []byte {

@@ -16,9 +16,10 @@ import (
 const (
 	maxSource      = 1 << 20 // bytes of a file
 	maxLine        = 1 << 14 // bytes of a line: a diagnostic prints whole lines
-	maxNesting     = 32      // brackets, braces and templates open at once
+	maxLines       = 20000   // of a file: each diagnostic is printed by scanning them all
+	maxNesting     = 32      // brackets and braces open at once
 	maxOperators   = 512     // operators in a file, each of which may recurse
-	maxDiagnostics = 50      // reported for a file
+	maxDiagnostics = 20      // reported for a file
 )
 
 // Parse reads a configuration from source text. The filename only labels the
@@ -68,7 +69,11 @@ func shorten(diags hcl.Diagnostics) hcl.Diagnostics {
 // parseSyntax parses within the limits. The file is nil when a limit is
 // exceeded; otherwise it holds what could be parsed despite the errors.
 func parseSyntax(filename string, src []byte) (*hcl.File, hcl.Diagnostics) {
-	if diag := checkLimits(filename, src); diag != nil {
+	diag := checkSize(filename, src)
+	if diag == nil {
+		diag = checkTokens(filename, src)
+	}
+	if diag != nil {
 		return nil, hcl.Diagnostics{diag}
 	}
 	file, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
@@ -82,46 +87,53 @@ func unclosed(a, b *hcl.Diagnostic) bool {
 	return a.Summary == summary && b.Summary == summary
 }
 
-// checkLimits finds what must not reach the parser.
-func checkLimits(filename string, src []byte) *hcl.Diagnostic {
-	refuse := func(rng hcl.Range, summary, format string, args ...any) *hcl.Diagnostic {
-		return &hcl.Diagnostic{
-			Severity: hcl.DiagError,
-			Summary:  summary,
-			Detail:   fmt.Sprintf(format, args...),
-			Subject:  &rng,
-		}
+func refuse(at hcl.Range, summary, format string, args ...any) *hcl.Diagnostic {
+	return &hcl.Diagnostic{
+		Severity: hcl.DiagError,
+		Summary:  summary,
+		Detail:   fmt.Sprintf(format, args...),
+		Subject:  &at,
 	}
-	start := hcl.Range{Filename: filename, Start: hcl.InitialPos, End: hcl.InitialPos}
-	if len(src) > maxSource {
-		return refuse(start, "File too large",
-			"A configuration may have %d bytes; this one has %d.", maxSource, len(src))
-	}
-	line := 1
-	for text := range bytes.Lines(src) {
-		if len(text) > maxLine {
-			return refuse(start, "Line too long",
-				"A line may have %d bytes; line %d has %d.", maxLine, line, len(text))
-		}
-		line++
-	}
+}
 
+// checkSize finds a source that is too much to read or to print.
+func checkSize(filename string, src []byte) *hcl.Diagnostic {
+	at := hcl.Range{Filename: filename, Start: hcl.InitialPos, End: hcl.InitialPos}
+	if len(src) > maxSource {
+		return refuse(at, "File too large", "A configuration may have %d bytes; this one has %d.", maxSource, len(src))
+	}
+	for line := range bytes.Lines(src) {
+		if len(line) > maxLine {
+			at.End = at.Start
+			return refuse(at, "Line too long", "A line may have %d bytes; this one has %d.", maxLine, len(line))
+		}
+		at.Start.Line++
+		at.Start.Byte += len(line)
+	}
+	if lines := bytes.Count(src, []byte("\n")); lines > maxLines {
+		at.Start = at.End
+		return refuse(at, "Too many lines", "A configuration may have %d lines; this one has %d.", maxLines, lines)
+	}
+	return nil
+}
+
+// checkTokens finds what the parser would recurse on too often.
+func checkTokens(filename string, src []byte) *hcl.Diagnostic {
 	// A closing token that does not match its opening one makes the parser
 	// give up on all that is open, so one counter is enough.
 	depth, operators := 0, 0
 	tokens, _ := hclsyntax.LexConfig(src, filename, hcl.InitialPos) // its errors come again with the parse
 	for _, token := range tokens {
 		switch token.Type {
-		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen,
-			hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen:
 			depth++
-		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen:
 			depth = max(0, depth-1)
 		case hclsyntax.TokenIdent, hclsyntax.TokenNumberLit, hclsyntax.TokenStringLit, hclsyntax.TokenQuotedLit,
 			hclsyntax.TokenOQuote, hclsyntax.TokenCQuote, hclsyntax.TokenOHeredoc, hclsyntax.TokenCHeredoc,
 			hclsyntax.TokenEqual, hclsyntax.TokenComma, hclsyntax.TokenNewline, hclsyntax.TokenComment,
 			hclsyntax.TokenEOF:
-		default:
+		default: // the beginning and the end of a template among them
 			operators++
 		}
 		if depth > maxNesting {

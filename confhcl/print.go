@@ -22,6 +22,9 @@ import (
 func Print(w io.Writer, src map[string][]byte, diags hcl.Diagnostics, color bool, columns int) {
 	files := map[string]*hcl.File{}
 	for name, text := range src {
+		if checkSize(name, text) != nil {
+			continue // the writer says that there is no source
+		}
 		// Parsing again lets the writer say which block a line is in. The
 		// ranges stay right because printable keeps every byte's place.
 		file, _ := parseSyntax(name, text)
