@@ -1,0 +1,232 @@
+package fake_test
+
+import (
+	"bytes"
+	"errors"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/httpjail/httpjail/sys"
+	"github.com/httpjail/httpjail/sys/fake"
+	"github.com/httpjail/httpjail/sys/fake/sched"
+)
+
+// both runs a test on a machine in each mode. run waits until all processes have
+// exited.
+func both(t *testing.T, test func(t *testing.T, m *fake.Machine)) {
+	for _, mode := range []sched.Mode{fake.Deterministic, fake.FreeRunning} {
+		t.Run(mode.String(), func(t *testing.T) {
+			m := boot(t, fake.Config{Mode: mode, Seed: 1})
+			test(t, m)
+		})
+	}
+}
+
+func boot(t *testing.T, cfg fake.Config) *fake.Machine {
+	t.Helper()
+	m := fake.Boot(cfg)
+	t.Cleanup(m.Close)
+	return m
+}
+
+// exits runs fn as a process of root and wants it to return 0.
+func exits(t *testing.T, m *fake.Machine, fn func(s sys.Sys) int) {
+	t.Helper()
+	status, err := m.Wait(m.StartFunc("test", fn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status != 0 {
+		t.Fatalf("exit status %d, signal %v", status.ExitStatus(), status.Signal())
+	}
+}
+
+// want compares an error.
+func want(t *testing.T, what string, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+func ok(t *testing.T, what string, err error) {
+	t.Helper()
+	if err != nil {
+		t.Errorf("%s: %v", what, err)
+	}
+}
+
+func TestHello(t *testing.T) {
+	both(t, func(t *testing.T, m *fake.Machine) {
+		m.Install("/bin/hello", 0o755, func(s sys.Sys, argv, env []string) int {
+			sys.WriteAll(s, 1, []byte("hello "+strings.Join(argv[1:], " ")+" "+env[0]))
+			return 3
+		})
+		var out bytes.Buffer
+		pid, err := m.Start(fake.ProcSpec{Path: "/bin/hello", Argv: []string{"hello", "world"}, Env: []string{"A=1"}, Stdout: &out})
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, err := m.Wait(pid)
+		if err != nil || status.ExitStatus() != 3 {
+			t.Errorf("Wait: %v, %v", status.ExitStatus(), err)
+		}
+		if out.String() != "hello world A=1" {
+			t.Errorf("wrote %q", out.String())
+		}
+		if ps := m.Processes(); len(ps) != 0 {
+			t.Errorf("left: %v", ps)
+		}
+		if _, err := m.Start(fake.ProcSpec{Path: "/bin/nothing"}); err != sys.ENOENT {
+			t.Errorf("Start of nothing: %v", err)
+		}
+	})
+}
+
+func TestSpawnAndWait(t *testing.T) {
+	both(t, func(t *testing.T, m *fake.Machine) {
+		m.Install("/bin/child", 0o755, func(s sys.Sys, argv, env []string) int {
+			n, err := s.Write(0, []byte(argv[1]))
+			if err != nil || n == 0 {
+				return 9
+			}
+			return 7
+		})
+		m.WriteFile("/etc/passwd", []byte("x"), 0o644, 0, 0)
+		exits(t, m, func(s sys.Sys) int {
+			exe, err := s.Open("/bin/child", sys.O_PATH|sys.O_CLOEXEC, 0)
+			ok(t, "open", err)
+			r, w, err := s.Pipe2(sys.O_CLOEXEC)
+			ok(t, "pipe2", err)
+			pid, err := s.Spawn(&sys.SpawnAttr{Exe: exe, Argv: []string{"child", "data"}, Files: []int{w}})
+			ok(t, "spawn", err)
+			s.Close(w)
+			buf := make([]byte, 10)
+			n, err := s.Read(r, buf)
+			if string(buf[:n]) != "data" || err != nil {
+				t.Errorf("read %q, %v", buf[:n], err)
+			}
+			n, err = s.Read(r, buf)
+			if n != 0 || err != nil {
+				t.Errorf("read at the end: %d, %v", n, err)
+			}
+			_, _, err = s.Wait4(pid+1, 0)
+			want(t, "wait4 of a stranger", err, sys.ECHILD)
+			wpid, status, err := s.Wait4(-1, 0)
+			if wpid != pid || status.ExitStatus() != 7 || err != nil {
+				t.Errorf("wait4: %d, %v, %v; want %d", wpid, status.ExitStatus(), err, pid)
+			}
+			_, _, err = s.Wait4(-1, sys.WNOHANG)
+			want(t, "wait4 without children", err, sys.ECHILD)
+
+			plain, err := s.Open("/etc/passwd", sys.O_PATH, 0)
+			ok(t, "open", err)
+			_, err = s.Spawn(&sys.SpawnAttr{Exe: plain, Argv: []string{"x"}})
+			want(t, "spawn of a file without x", err, sys.EACCES)
+			_, err = s.Spawn(&sys.SpawnAttr{Exe: exe, Argv: []string{"x"}, Files: []int{99}})
+			want(t, "spawn with a bad fd", err, sys.EBADF)
+			_, err = s.Spawn(&sys.SpawnAttr{Exe: 99, Argv: []string{"x"}})
+			want(t, "spawn of a bad fd", err, sys.EBADF)
+			return 0
+		})
+	})
+}
+
+func TestPanicIsReported(t *testing.T) {
+	var console bytes.Buffer
+	for _, mode := range []sched.Mode{fake.Deterministic, fake.FreeRunning} {
+		m := boot(t, fake.Config{Mode: mode, Console: &console})
+		pid := m.StartFunc("clumsy", func(s sys.Sys) int { panic("ouch") })
+		if mode == fake.FreeRunning {
+			status, err := m.Wait(pid)
+			if status.Signal() != sys.SIGABRT || err != nil {
+				t.Errorf("Wait: %v, %v", status.Signal(), err)
+			}
+			if out := console.String(); !strings.Contains(out, "clumsy") || !strings.Contains(out, "ouch") {
+				t.Errorf("console: %s", out)
+			}
+			continue
+		}
+		err := m.Run()
+		var e *fake.PanicError
+		if !errors.As(err, &e) || !strings.Contains(e.Error(), "clumsy") || !strings.Contains(e.Stack, "machine_test.go") {
+			t.Errorf("Run: %v", err)
+		}
+		if status, _ := m.Wait(pid); status.Signal() != sys.SIGABRT {
+			t.Errorf("it died of %v", status.Signal())
+		}
+		ok(t, "Run afterwards", m.Run())
+	}
+}
+
+func TestDeadlockIsReported(t *testing.T) {
+	m := boot(t, fake.Config{})
+	m.StartFunc("reader", func(s sys.Sys) int {
+		r, _, _ := s.Pipe2(0)
+		s.Read(r, make([]byte, 1))
+		return 0
+	})
+	err := m.Run()
+	var d *sched.Deadlock
+	if !errors.As(err, &d) || !strings.Contains(err.Error(), "reader[2] in read(3)") {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+func TestStrayGoroutineIsCaught(t *testing.T) {
+	m := boot(t, fake.Config{})
+	var stray sys.Sys
+	m.StartFunc("victim", func(s sys.Sys) int {
+		stray = s
+		s.Nanosleep(time.Second)
+		return 0
+	})
+	m.RunUntil(func() bool { return m.Monotonic() > 0 })
+	defer func() {
+		if v, _ := recover().(string); !strings.Contains(v, "victim") {
+			t.Errorf("panic %q", v)
+		}
+	}()
+	stray.Getpid()
+}
+
+func TestCloseLeavesNoGoroutine(t *testing.T) {
+	for _, mode := range []sched.Mode{fake.Deterministic, fake.FreeRunning} {
+		before := runtime.NumGoroutine()
+		m := fake.Boot(fake.Config{Mode: mode})
+		m.Install("/bin/sleep", 0o755, func(s sys.Sys, argv, env []string) int {
+			s.Go("second", func(s sys.Sys) { s.Nanosleep(time.Hour) })
+			s.Nanosleep(time.Hour)
+			return 0
+		})
+		started := make(chan bool, 10)
+		for range 5 {
+			m.StartFunc("parent", func(s sys.Sys) int {
+				exe, _ := s.Open("/bin/sleep", sys.O_PATH, 0)
+				s.Spawn(&sys.SpawnAttr{Exe: exe, Argv: []string{"sleep"}})
+				started <- true
+				s.Wait4(-1, 0)
+				return 0
+			})
+		}
+		if mode == fake.Deterministic {
+			m.RunUntil(func() bool { return len(started) == 5 })
+		} else {
+			for range 5 {
+				<-started
+			}
+		}
+		m.Close()
+		if ps := m.Processes(); len(ps) != 0 {
+			t.Errorf("%v: left %v", mode, ps)
+		}
+		for i := 0; runtime.NumGoroutine() > before; i++ {
+			if i == 1000 {
+				t.Fatalf("%v: %d goroutines, %d before", mode, runtime.NumGoroutine(), before)
+			}
+			time.Sleep(time.Millisecond) // the last may be about to return
+		}
+	}
+}

@@ -1,0 +1,393 @@
+package fake
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/httpjail/httpjail/sys"
+	"github.com/httpjail/httpjail/sys/fake/vfs"
+)
+
+// mountProc mounts proc(5), as much of it as servers read.
+func (m *Machine) mountProc(path string) {
+	hostname := m.cfg.Hostname
+	if hostname == "" {
+		hostname = "localhost"
+	}
+	root := &vfs.MagicNode{
+		Mode:   sys.S_IFDIR | 0o555,
+		Lookup: m.procLookup,
+		List:   m.procList,
+	}
+	m.procTop = []procEntry{
+		{"loadavg", textNode(0o444, func() string { return fmt.Sprintf("0.00 0.00 0.00 1/%d %d\n", m.countThreads(), m.peekLastID()) })},
+		{"mounts", linkNode("self/mounts")},
+		{"sys", dirNode(
+			procEntry{"fs", dirNode(
+				procEntry{"nr_open", number(nrOpen)},
+			)},
+			procEntry{"kernel", dirNode(
+				procEntry{"cap_last_cap", number(sys.CAP_LAST_CAP)},
+				procEntry{"hostname", textNode(0o644, func() string { return hostname + "\n" })},
+				procEntry{"ostype", textNode(0o444, func() string { return "Linux\n" })},
+				procEntry{"pid_max", number(pidMax)},
+			)},
+			procEntry{"net", dirNode(
+				procEntry{"core", dirNode(procEntry{"somaxconn", number(sys.SOMAXCONN)})},
+				procEntry{"ipv4", dirNode(
+					procEntry{"ip_local_port_range", textNode(0o644, func() string { return "32768\t60999\n" })},
+					procEntry{"ip_unprivileged_port_start", number(1024)},
+				)},
+			)},
+		)},
+		{"uptime", textNode(0o444, func() string {
+			s := m.sched.Now().Seconds()
+			return fmt.Sprintf("%.2f %.2f\n", s, s)
+		})},
+	}
+	_, err := m.tree.MountMagic(path, "proc", root, vfs.MountNosuid|vfs.MountNodev|vfs.MountNoexec)
+	must("mount", path, err)
+}
+
+// procEntry is a name in a directory of procfs.
+type procEntry struct {
+	name string
+	node *vfs.MagicNode
+}
+
+func textNode(mode uint32, text func() string) *vfs.MagicNode {
+	return &vfs.MagicNode{
+		Mode: sys.S_IFREG | mode,
+		Text: func(*vfs.Task) (string, error) { return text(), nil },
+	}
+}
+
+func number(n int) *vfs.MagicNode {
+	return textNode(0o644, func() string { return strconv.Itoa(n) + "\n" })
+}
+
+func linkNode(target string) *vfs.MagicNode {
+	return &vfs.MagicNode{
+		Mode: sys.S_IFLNK | 0o777,
+		Text: func(*vfs.Task) (string, error) { return target, nil },
+	}
+}
+
+func dirNode(entries ...procEntry) *vfs.MagicNode {
+	return &vfs.MagicNode{
+		Mode: sys.S_IFDIR | 0o555,
+		Lookup: func(_ *vfs.Task, name string) (*vfs.MagicNode, error) {
+			return findEntry(entries, name)
+		},
+		List: func(*vfs.Task) []sys.Dirent { return listEntries(entries) },
+	}
+}
+
+func findEntry(entries []procEntry, name string) (*vfs.MagicNode, error) {
+	for _, e := range entries {
+		if e.name == name {
+			return e.node, nil
+		}
+	}
+	return nil, sys.ENOENT
+}
+
+func listEntries(entries []procEntry) (ents []sys.Dirent) {
+	for _, e := range entries {
+		ents = append(ents, sys.Dirent{Name: e.name, Type: uint8(e.node.Mode & sys.S_IFMT >> 12)})
+	}
+	return ents
+}
+
+func (m *Machine) countThreads() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.tids)
+}
+
+func (m *Machine) peekLastID() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.lastID
+}
+
+// caller is the process that t belongs to, nil for the machine's owner.
+func caller(t *vfs.Task) *process {
+	p, _ := t.Owner.(*process)
+	return p
+}
+
+func (m *Machine) procLookup(t *vfs.Task, name string) (*vfs.MagicNode, error) {
+	if name == "self" {
+		if p := caller(t); p != nil {
+			return linkNode(strconv.Itoa(p.pid)), nil
+		}
+		return nil, sys.ENOENT
+	}
+	if pid, err := strconv.Atoi(name); err == nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if p := m.find(pid); p != nil && strconv.Itoa(pid) == name {
+			return p.procNode(caller(t)), nil
+		}
+		return nil, sys.ENOENT
+	}
+	return findEntry(m.procTop, name)
+}
+
+func (m *Machine) procList(*vfs.Task) []sys.Dirent {
+	ents := append(listEntries(m.procTop), sys.Dirent{Name: "self", Type: sys.DT_LNK})
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	pids := []int{initPid}
+	for _, p := range m.procs {
+		pids = append(pids, p.pid)
+	}
+	slices.Sort(pids)
+	for _, pid := range pids {
+		ents = append(ents, sys.Dirent{Name: strconv.Itoa(pid), Type: sys.DT_DIR})
+	}
+	return ents
+}
+
+// mayRead is ptrace_may_access with PTRACE_MODE_READ_FSCREDS in kernel/ptrace.c,
+// which guards a process's links in procfs.
+func (p *process) mayRead(by *process) error {
+	if by == p || by == nil {
+		return nil
+	}
+	c, o := by.attrs.Load().cred, p.attrs.Load().cred
+	if c.capable(sys.CAP_SYS_PTRACE) {
+		return nil
+	}
+	same := c.euid == o.ruid && c.euid == o.euid && c.euid == o.suid &&
+		c.egid == o.rgid && c.egid == o.egid && c.egid == o.sgid
+	if !same || !o.dumpable || o.permitted&^c.effective != 0 {
+		return sys.EACCES
+	}
+	return nil
+}
+
+// procNode is /proc/PID.
+func (p *process) procNode(by *process) *vfs.MagicNode {
+	m := p.m
+	place := func(path func() vfs.Path) *vfs.MagicNode {
+		jump := func(t *vfs.Task) (vfs.Path, error) {
+			if err := p.mayRead(caller(t)); err != nil {
+				return vfs.Path{}, err
+			}
+			at := path()
+			if at.Dentry == nil {
+				return vfs.Path{}, sys.ENOENT
+			}
+			return at, nil
+		}
+		return &vfs.MagicNode{
+			Mode: sys.S_IFLNK | 0o777,
+			Jump: jump,
+			Text: func(t *vfs.Task) (string, error) {
+				at, err := jump(t)
+				if err != nil {
+					return "", err
+				}
+				return m.tree.PathString(t.Root, at), nil
+			},
+		}
+	}
+	task := &vfs.MagicNode{
+		Mode: sys.S_IFDIR | 0o555,
+		Lookup: func(_ *vfs.Task, name string) (*vfs.MagicNode, error) {
+			tid, _ := strconv.Atoi(name)
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			if !slices.Contains(p.tidsLocked(), tid) {
+				return nil, sys.ENOENT
+			}
+			return dirNode(
+				procEntry{"status", textNode(0o444, func() string { return p.statusText(tid) })},
+				procEntry{"stat", textNode(0o444, func() string { return p.statText(tid) })},
+			), nil
+		},
+		List: func(*vfs.Task) (ents []sys.Dirent) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			for _, tid := range p.tidsLocked() {
+				ents = append(ents, sys.Dirent{Name: strconv.Itoa(tid), Type: sys.DT_DIR})
+			}
+			return ents
+		},
+	}
+	n := dirNode(
+		procEntry{"cmdline", textNode(0o444, func() string {
+			if len(p.argv) == 0 {
+				return ""
+			}
+			return strings.Join(p.argv, "\x00") + "\x00"
+		})},
+		procEntry{"cwd", place(func() vfs.Path { return p.attrs.Load().cwd })},
+		procEntry{"exe", place(func() vfs.Path { return p.exe })},
+		procEntry{"fd", p.fdDir(by)},
+		procEntry{"gid_map", textNode(0o644, idMap)},
+		procEntry{"mounts", textNode(0o444, func() string { return m.mountsText(p.attrs.Load().root) })},
+		procEntry{"root", place(func() vfs.Path { return p.attrs.Load().root })},
+		procEntry{"setgroups", textNode(0o644, func() string { return "allow\n" })},
+		procEntry{"stat", textNode(0o444, func() string { return p.statText(p.pid) })},
+		procEntry{"status", textNode(0o444, func() string { return p.statusText(p.pid) })},
+		procEntry{"task", task},
+		procEntry{"uid_map", textNode(0o644, idMap)},
+	)
+	// task_dump_owner: what is not dumpable belongs to root.
+	if c := p.attrs.Load().cred; c.dumpable {
+		n.Uid, n.Gid = c.euid, c.egid
+	}
+	return n
+}
+
+// idMap is that of the first user namespace.
+func idMap() string { return fmt.Sprintf("%10d %10d %10d\n", 0, 0, uint32(1<<32-1)) }
+
+// fdDir is /proc/PID/fd. The process itself may look whoever owns it,
+// proc_fd_permission.
+func (p *process) fdDir(by *process) *vfs.MagicNode {
+	n := &vfs.MagicNode{Mode: sys.S_IFDIR | 0o500}
+	if c := p.attrs.Load().cred; c.dumpable {
+		n.Uid, n.Gid = c.euid, c.egid
+	}
+	if by == p {
+		n.Mode = sys.S_IFDIR | 0o555
+	}
+	n.Lookup = func(_ *vfs.Task, name string) (*vfs.MagicNode, error) {
+		fd, err := strconv.Atoi(name)
+		if err != nil || !p.fds.isOpen(fd) {
+			return nil, sys.ENOENT
+		}
+		get := func(t *vfs.Task) (vfs.Path, string, error) {
+			if err := p.mayRead(caller(t)); err != nil {
+				return vfs.Path{}, "", err
+			}
+			d, err := p.fds.get(fd)
+			if err != nil {
+				return vfs.Path{}, "", sys.ENOENT
+			}
+			defer d.Decref(t)
+			if d.Path.Dentry != nil {
+				return d.Path, p.m.tree.PathString(t.Root, d.Path), nil
+			}
+			var st sys.Stat
+			d.Stat(t, &st)
+			kind := "anon_inode"
+			if st.Mode&sys.S_IFMT == sys.S_IFSOCK {
+				kind = "socket"
+			}
+			return vfs.Path{}, fmt.Sprintf("%s:[%d]", kind, st.Ino), nil
+		}
+		return &vfs.MagicNode{
+			Mode: sys.S_IFLNK | 0o700,
+			Text: func(t *vfs.Task) (string, error) {
+				_, text, err := get(t)
+				return text, err
+			},
+			Jump: func(t *vfs.Task) (vfs.Path, error) {
+				at, _, err := get(t)
+				return at, err
+			},
+		}, nil
+	}
+	n.List = func(*vfs.Task) (ents []sys.Dirent) {
+		for _, fd := range p.fds.open(0, nrOpen) {
+			ents = append(ents, sys.Dirent{Name: strconv.Itoa(fd), Type: sys.DT_LNK})
+		}
+		return ents
+	}
+	return n
+}
+
+// mountsText is /proc/PID/mounts: what a process with that root can reach.
+func (m *Machine) mountsText(root vfs.Path) string {
+	var b strings.Builder
+	for _, mnt := range m.tree.Mounts() {
+		at, err := m.tree.Getcwd(root, mnt.Path())
+		if err != nil || strings.HasPrefix(at, "(unreachable)") {
+			continue
+		}
+		opts := "rw"
+		for _, o := range []struct {
+			flag vfs.MountFlags
+			name string
+		}{{vfs.MountNosuid, ",nosuid"}, {vfs.MountNodev, ",nodev"}, {vfs.MountNoexec, ",noexec"}} {
+			if mnt.Flags()&o.flag != 0 {
+				opts += o.name
+			}
+		}
+		if mnt.Flags()&vfs.MountReadonly != 0 {
+			opts = "ro" + strings.TrimPrefix(opts, "rw")
+		}
+		fmt.Fprintf(&b, "%s %s %s %s 0 0\n", mnt.Type(), at, mnt.Type(), opts)
+	}
+	return b.String()
+}
+
+// comm is the name that ps(1) shows without arguments: 15 bytes of it.
+func (p *process) comm() string {
+	s := p.name()
+	s = s[strings.LastIndexByte(s, '/')+1:]
+	return s[:min(len(s), 15)]
+}
+
+// state is the letter of proc_pid_status(5). Machine.mu is held.
+func (p *process) stateLetter() string {
+	if p.zombie {
+		return "Z"
+	}
+	return "S"
+}
+
+// tidsLocked are the thread ids of a process that exists: a zombie still has its
+// first.
+func (p *process) tidsLocked() []int {
+	var tids []int
+	for _, t := range p.threads {
+		tids = append(tids, t.tid)
+	}
+	if len(tids) == 0 {
+		tids = append(tids, p.pid)
+	}
+	return tids
+}
+
+// statusText is /proc/PID/status.
+func (p *process) statusText(tid int) string {
+	m := p.m
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := p.attrs.Load().cred
+	var groups strings.Builder
+	for _, g := range c.groups {
+		fmt.Fprintf(&groups, "%d ", g)
+	}
+	state := "S (sleeping)"
+	if p.zombie {
+		state = "Z (zombie)"
+	}
+	return fmt.Sprintf("Name:\t%s\nUmask:\t%04o\nState:\t%s\nTgid:\t%d\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n"+
+		"Uid:\t%d\t%d\t%d\t%d\nGid:\t%d\t%d\t%d\t%d\nFDSize:\t%d\nGroups:\t%s\nThreads:\t%d\n"+
+		"SigPnd:\t%016x\nSigIgn:\t%016x\nSigCgt:\t%016x\n"+
+		"CapInh:\t%016x\nCapPrm:\t%016x\nCapEff:\t%016x\nCapBnd:\t%016x\nCapAmb:\t%016x\nNoNewPrivs:\t%d\nSeccomp:\t0\n",
+		p.comm(), p.attrs.Load().umask, state, p.pid, tid, p.parent.pid,
+		c.ruid, c.euid, c.suid, c.euid, c.rgid, c.egid, c.sgid, c.egid, p.fds.size(), groups.String(), len(p.tidsLocked()),
+		uint64(p.signals.pending), uint64(p.signals.ignored), uint64(p.signals.handled),
+		c.inheritable, c.permitted, c.effective, c.bounding, 0, btoi(c.noNewPrivs))
+}
+
+// statText is /proc/PID/stat. What is not simulated is 0.
+func (p *process) statText(tid int) string {
+	m := p.m
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	// Fields 1 to 8, 20 (num_threads) and 22 (starttime, in 1/100 s since boot).
+	return fmt.Sprintf("%d (%s) %s %d %d %d 0 -1 0 0 0 0 0 0 0 0 0 20 0 %d 0 %d%s\n",
+		tid, p.comm(), p.stateLetter(), p.parent.pid, p.pgid, p.sid, len(p.tidsLocked()),
+		p.born.Milliseconds()/10, strings.Repeat(" 0", 30))
+}
