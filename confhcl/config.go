@@ -52,8 +52,8 @@ type Config struct {
 	// Jail is nil without a jail block.
 	Jail *Jail
 	MPM  MPM
-	// Sites holds at least one site; the first answers requests that name no
-	// other.
+	// Sites holds at least one site. The one without a name, or else the
+	// first, answers requests that name no other.
 	Sites []Site
 }
 
@@ -133,8 +133,8 @@ type AssignUserID struct {
 
 // Site is one virtual host.
 type Site struct {
-	// ServerName and ServerAlias are in lower case. A site without a name
-	// answers requests for any name that no other site has.
+	// ServerName and ServerAlias are in lower case; an alias can have the
+	// wildcards * and ?. At most one site has no ServerName.
 	ServerName     string
 	ServerAlias    []string
 	DocumentRoot   Located

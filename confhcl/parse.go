@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -48,18 +50,17 @@ func Parse(filename string, src []byte) (*Config, hcl.Diagnostics) {
 	return c, shorten(d.diags)
 }
 
-// shorten keeps the first diagnostics of a file that has too many, and an
-// error among them if there was one.
+// shorten keeps the first diagnostics of a file that has too many, errors
+// before warnings.
 func shorten(diags hcl.Diagnostics) hcl.Diagnostics {
 	if len(diags) <= maxDiagnostics {
 		return diags
 	}
-	severity := hcl.DiagWarning
-	if diags.HasErrors() {
-		severity = hcl.DiagError
-	}
+	slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int {
+		return cmp.Compare(a.Severity, b.Severity)
+	})
 	return append(diags[:maxDiagnostics:maxDiagnostics], &hcl.Diagnostic{
-		Severity: severity,
+		Severity: diags[maxDiagnostics].Severity,
 		Summary:  "Too many problems",
 		Detail:   fmt.Sprintf("%d more are not shown.", len(diags)-maxDiagnostics),
 		Subject:  diags[maxDiagnostics].Subject,
@@ -69,12 +70,10 @@ func shorten(diags hcl.Diagnostics) hcl.Diagnostics {
 // parseSyntax parses within the limits. The file is nil when a limit is
 // exceeded; otherwise it holds what could be parsed despite the errors.
 func parseSyntax(filename string, src []byte) (*hcl.File, hcl.Diagnostics) {
-	diag := checkSize(filename, src)
-	if diag == nil {
-		diag = checkTokens(filename, src)
-	}
-	if diag != nil {
-		return nil, hcl.Diagnostics{diag}
+	for _, check := range []func(string, []byte) *hcl.Diagnostic{checkSize, checkText, checkTokens} {
+		if diag := check(filename, src); diag != nil {
+			return nil, hcl.Diagnostics{diag}
+		}
 	}
 	file, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
 	return file, slices.CompactFunc(diags, unclosed)
@@ -113,6 +112,27 @@ func checkSize(filename string, src []byte) *hcl.Diagnostic {
 	if lines := bytes.Count(src, []byte("\n")); lines > maxLines {
 		at.Start = at.End
 		return refuse(at, "Too many lines", "A configuration may have %d lines; this one has %d.", maxLines, lines)
+	}
+	return nil
+}
+
+// checkText finds what is not text: no editor shows it as it is, and it would
+// go from a value into logs and headers.
+func checkText(filename string, src []byte) *hcl.Diagnostic {
+	at := hcl.InitialPos
+	for at.Byte < len(src) {
+		r, size := utf8.DecodeRune(src[at.Byte:])
+		end := hcl.Pos{Line: at.Line, Column: at.Column + 1, Byte: at.Byte + size}
+		rng := hcl.Range{Filename: filename, Start: at, End: end}
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return refuse(rng, "Not UTF-8", "A configuration is text in UTF-8; this is the byte %#02x.", src[at.Byte])
+		case r == '\n':
+			end.Line, end.Column = at.Line+1, 1
+		case unicode.IsControl(r) && r != '\t' && r != '\r':
+			return refuse(rng, "Control character", `This is the control character %U. In a string it can be written as "\u%04x".`, r, r)
+		}
+		at = end
 	}
 	return nil
 }

@@ -32,13 +32,13 @@ func Print(w io.Writer, src map[string][]byte, diags hcl.Diagnostics, color bool
 			file = &hcl.File{}
 		}
 		file.Bytes = printable(text)
-		files[name] = file
+		files[string(printable([]byte(name)))] = file
 	}
 	for _, diag := range diags {
 		files, clean := files, *diag
 		clean.Summary = string(printable([]byte(diag.Summary)))
 		clean.Detail = string(printable([]byte(diag.Detail)))
-		if diag.Subject != nil && files[diag.Subject.Filename] == nil {
+		if diag.Subject != nil {
 			clean.Subject = new(*diag.Subject)
 			clean.Subject.Filename = string(printable([]byte(diag.Subject.Filename)))
 		}

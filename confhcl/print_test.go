@@ -65,22 +65,28 @@ timeout has to be from 1ms to 24h.
    8:   ]
 root is a string, not a list.
 `},
-		{"escape sequence", good + "error_log = \"\x1b]0;x\a\" # \u202e\nfoo = 1\n", false, `Error: Unknown argument
-  on a.hcl line 6:
-   6: foo = 1
-      ^^^
-The top level of the file has no argument "foo".
-`},
-		{"escape sequence shown", good + "timeout = \"\x1b[2J\" # \u202e\n", false, `Error: Invalid duration
+		{"escape sequence", good + "# \u202e\x1b]0;x\a\"\n", false, `Error: Control character
   on a.hcl line 5:
-   5: timeout = "?[2J" # ???
-                ^^^^^^
+   5: # ????]0;x?"
+           ^
+This is the control character U+001B. In a string it can be written as "\u001b".
+`},
+		{"escape sequence shown", good + "timeout = \"\u202e[2J\" # \u202e\n", false, `Error: Invalid duration
+  on a.hcl line 5:
+   5: timeout = "???[2J" # ???
+                ^^^^^^^^
 timeout is a number of seconds, or a string like "300s", "1m30s" or "500ms".
 `},
-		{"escape sequence in a label", good + "mpm \"\x1b[2J\" {}\n", false, `Error: Unknown MPM
+		{"not UTF-8", good + "# \xff\n", false, `Error: Not UTF-8
+  on a.hcl line 5:
+   5: # ?
+        ^
+A configuration is text in UTF-8; this is the byte 0xff.
+`},
+		{"escape sequence in a label", good + "mpm \"\\u001b[2J\" {}\n", false, `Error: Unknown MPM
   on a.hcl line 5, in mpm "\x1b[2J":
-   5: mpm "?[2J" {}
-          ^^^^^^
+   5: mpm "\u001b[2J" {}
+          ^^^^^^^^^^^
 There is no MPM "\x1b[2J". The known ones are prefork, worker, leader, threadpool, perchild, beos, mpm_winnt, mpmt_os2 and event.
 `},
 	}
