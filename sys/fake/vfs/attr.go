@@ -34,7 +34,7 @@ func (k *Tree) Faccessat(t *Task, path string, mode uint32, flags int) error {
 		return err
 	}
 	ino := p.Dentry.inode
-	if mode&mayExec != 0 && ino.isRegular() && p.Mount.flags&MountNoexec != 0 {
+	if mode&mayExec != 0 && ino.isRegular() && p.Mount.Flags()&MountNoexec != 0 {
 		return sys.EACCES
 	}
 	return ino.permission(t, p.Mount, mode)

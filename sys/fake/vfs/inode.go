@@ -175,7 +175,7 @@ func (k *Tree) now(t *Task) int64 {
 
 // touchAtime is touch_atime with the relatime rule of relatime_need_update.
 func (ino *Inode) touchAtime(t *Task, m *Mount) {
-	if m == nil || m.flags&MountReadonly != 0 {
+	if m == nil || m.Flags()&MountReadonly != 0 {
 		return
 	}
 	now := ino.fs.tree.now(t)
@@ -205,7 +205,7 @@ const (
 // inode was reached by.
 func (ino *Inode) permission(t *Task, m *Mount, mask uint32) error {
 	mode := ino.mode.Load()
-	if mask&mayWrite != 0 && m.flags&MountReadonly != 0 && !t.image {
+	if mask&mayWrite != 0 && m.Flags()&MountReadonly != 0 && !t.image {
 		switch mode & sys.S_IFMT {
 		case sys.S_IFREG, sys.S_IFDIR, sys.S_IFLNK:
 			return sys.EROFS

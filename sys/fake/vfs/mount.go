@@ -37,7 +37,7 @@ type Mount struct {
 	root   *Dentry
 	parent *Mount  // nil for the first
 	at     *Dentry // in parent
-	flags  MountFlags
+	flags  atomic.Int32
 }
 
 // FS is the mounted filesystem.
@@ -55,7 +55,10 @@ const (
 )
 
 // Flags are the mount's flags.
-func (m *Mount) Flags() MountFlags { return m.flags }
+func (m *Mount) Flags() MountFlags { return MountFlags(m.flags.Load()) }
+
+// SetFlags is mount(2) with MS_REMOUNT. Files that are open to write stay so.
+func (m *Mount) SetFlags(flags MountFlags) { m.flags.Store(int32(flags)) }
 
 // New makes a tree with one filesystem, whose root directory is owned by root
 // and has mode 0755. start is the real time when the machine's clock is 0.
@@ -103,7 +106,8 @@ func (k *Tree) mount(path string, root *Dentry, flags MountFlags) (*Mount, error
 	if err != nil {
 		return nil, err
 	}
-	m := &Mount{fs: root.inode.fs, root: root, parent: p.Mount, at: p.Dentry, flags: flags}
+	m := &Mount{fs: root.inode.fs, root: root, parent: p.Mount, at: p.Dentry}
+	m.SetFlags(flags)
 	k.mounts[p] = m
 	p.Dentry.mounted = true
 	k.list = append(k.list, m)
@@ -138,7 +142,7 @@ func (k *Tree) down(p Path) Path {
 
 // wantWrite is mnt_want_write. EROFS.
 func (m *Mount) wantWrite(t *Task) error {
-	if m.flags&MountReadonly != 0 && !t.image {
+	if m.Flags()&MountReadonly != 0 && !t.image {
 		return sys.EROFS
 	}
 	return nil

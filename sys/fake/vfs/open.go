@@ -247,7 +247,7 @@ func (w *walker) mayOpen(acc uint32, flags int) error {
 			return sys.EISDIR
 		}
 	case sys.S_IFBLK, sys.S_IFCHR:
-		if w.path.Mount.flags&MountNodev != 0 {
+		if w.path.Mount.Flags()&MountNodev != 0 {
 			return sys.EACCES
 		}
 	}

@@ -139,7 +139,11 @@ func (l *fileLocks) getPosix(req posixLock, lk *sys.Flock) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, held := range l.posix {
-		if held.conflicts(req) || req.typ == sys.F_UNLCK && held.owner == req.owner && held.overlaps(req) {
+		found := held.conflicts(req)
+		if req.typ == sys.F_UNLCK {
+			found = held.owner == req.owner && held.overlaps(req)
+		}
+		if found {
 			*lk = sys.Flock{Type: held.typ, Whence: sys.SEEK_SET, Start: held.start, Pid: held.pid}
 			if held.end != toEOF {
 				lk.Len = held.end - held.start + 1

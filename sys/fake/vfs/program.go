@@ -32,7 +32,7 @@ func (k *Tree) InstallProgram(path string, mode uint32, prog sys.Program) error 
 // open to write; ENOEXEC: not a program.
 func (k *Tree) Program(t *Task, p Path) (sys.Program, error) {
 	ino := p.Dentry.inode
-	if !ino.isRegular() || p.Mount.flags&MountNoexec != 0 {
+	if !ino.isRegular() || p.Mount.Flags()&MountNoexec != 0 {
 		return nil, sys.EACCES
 	}
 	if err := ino.permission(t, p.Mount, mayExec); err != nil {
