@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"strings"
@@ -28,13 +29,13 @@ type web struct {
 	loggers  []func(*module.Request)
 	hosts    map[string]int // index of a site by name
 	fallback int            // the site of other names
-	date     atomic.Pointer[date]
+	stamp    atomic.Pointer[stamp]
 }
 
-// date is the Date header of one second.
-type date struct {
+// stamp is the beginning of all responses of one second; see begin.
+type stamp struct {
 	second int64
-	text   string
+	header fasthttp.ResponseHeader
 }
 
 func newWeb(s sys.Sys, h *handover, child *mpm.Child, logf func(string, ...any)) (*web, error) {
@@ -67,8 +68,8 @@ func newWeb(s sys.Sys, h *handover, child *mpm.Child, logf func(string, ...any))
 		}
 	}
 	w.http = fasthttp.Server{
-		Handler: w.handle,
-		Name:    "httpjail",
+		Handler:               w.handle,
+		NoDefaultServerHeader: true, // see begin
 		// One buffer holds the request line and all fields.
 		ReadBufferSize:        h.Config.LimitRequestLine + h.Config.LimitRequestFieldSize,
 		WriteBufferSize:       writeBufferSize,
@@ -130,7 +131,7 @@ func (w *web) handle(ctx *fasthttp.RequestCtx) {
 	c.worker.Set(mpm.Writing)
 	now := c.sys.Now()
 	c.req = module.Request{RequestCtx: ctx, Sys: c.sys, Site: w.site(ctx), Now: now}
-	ctx.Response.Header.Set(fasthttp.HeaderDate, w.dateOf(now))
+	w.begin(&ctx.Response.Header, now)
 	w.answer(&c.req)
 	if w.child.Quitting() {
 		ctx.Response.SetConnectionClose()
@@ -178,7 +179,7 @@ func (w *web) protocolError(ctx *fasthttp.RequestCtx, err error) {
 	r := &module.Request{RequestCtx: ctx}
 	if c, ok := ctx.Conn().(*connection); ok {
 		r.Sys, r.Now = c.sys, c.sys.Now()
-		ctx.Response.Header.Set(fasthttp.HeaderDate, w.dateOf(r.Now))
+		w.begin(&ctx.Response.Header, r.Now)
 	}
 	errorPage(r, status)
 	for _, log := range w.loggers {
@@ -189,7 +190,7 @@ func (w *web) protocolError(ctx *fasthttp.RequestCtx, err error) {
 // errorPage is the body of a response that no module has made.
 func errorPage(r *module.Request, status int) {
 	body := fmt.Sprintf("<!DOCTYPE html>\n<title>%d %s</title>\n<h1>%s</h1>\n",
-		status, fastfasthttp.StatusMessage(status), fastfasthttp.StatusMessage(status))
+		status, fasthttp.StatusMessage(status), fasthttp.StatusMessage(status))
 	r.Response.ResetBody()
 	r.SetStatusCode(status)
 	r.SetContentType("text/html; charset=utf-8")
@@ -215,13 +216,21 @@ func (w *web) site(ctx *fasthttp.RequestCtx) int {
 // httpTime is the IMF-fixdate of RFC 9110, 5.6.7.
 const httpTime = "Mon, 02 Jan 2006 15:04:05 GMT"
 
-// dateOf formats the Date header, once a second.
-func (w *web) dateOf(now time.Time) string {
+// begin gives a response its first fields, Server and Date. fasthttp would
+// take the Date from time.Now and lets nobody set it, but keeps one that it has
+// parsed: once a second a header is parsed, and copied for each response.
+func (w *web) begin(h *fasthttp.ResponseHeader, now time.Time) {
 	second := now.Unix()
-	d := w.date.Load()
-	if d == nil || d.second != second {
-		d = &date{second, now.UTC().Format(httpTime)}
-		w.date.Store(d)
+	st := w.stamp.Load()
+	if st != nil && st.second == second {
+		st.header.CopyTo(h)
+		return
 	}
-	return d.text
+	text := "HTTP/1.1 200\r\nServer: httpjail\r\nContent-Length: 0\r\nDate: " + now.UTC().Format(httpTime) + "\r\n\r\n"
+	if err := h.Read(bufio.NewReader(strings.NewReader(text))); err != nil {
+		panic("server: fasthttp cannot read its own header: " + err.Error())
+	}
+	st = &stamp{second: second}
+	h.CopyTo(&st.header)
+	w.stamp.Store(st)
 }

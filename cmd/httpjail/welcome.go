@@ -18,6 +18,7 @@ jail {
 %s}
 mpm "worker" {
   pid_file = "/run/httpd.pid"
+  lock_file = "/run/accept.lock"
 }
 site {
   document_root = "/htdocs"
