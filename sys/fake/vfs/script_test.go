@@ -154,7 +154,7 @@ func (in *interp) fd(name string) int {
 }
 
 // expand turns name*N into N repetitions, so that long names stay readable, and
-// '' into an empty string.
+// ” into an empty string.
 func expand(s string) string {
 	if s == "''" {
 		return ""
