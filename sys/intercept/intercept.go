@@ -50,6 +50,19 @@ func Wrap(s sys.Sys, proc string, around ...Interceptor) sys.Sys {
 	return newHandle(s, proc, around)
 }
 
+// Program is prog with interceptors around each of its calls, under the name
+// that its process was started with. It works on every backend: what is
+// installed in a simulated machine, or called by main, is the wrapped program.
+func Program(prog sys.Program, around ...Interceptor) sys.Program {
+	return func(s sys.Sys, argv, env []string) int {
+		proc := ""
+		if len(argv) > 0 { // execve(2) allows none
+			proc = argv[0]
+		}
+		return prog(Wrap(s, proc, around...), argv, env)
+	}
+}
+
 // handle is a thread's Sys with interceptors.
 type handle struct {
 	s        sys.Sys

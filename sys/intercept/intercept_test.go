@@ -115,6 +115,27 @@ func TestCallValue(t *testing.T) {
 	}
 }
 
+func TestProgramIsNamedByArgv0(t *testing.T) {
+	for _, c := range []struct {
+		argv []string
+		want string
+	}{{[]string{"httpd", "-x"}, "httpd"}, {nil, ""}} {
+		m := newSys(t)
+		m.EXPECT().Fsync(1).Return(nil)
+		var r recorder
+		prog := Program(func(s sys.Sys, argv, env []string) int {
+			_ = s.Fsync(1)
+			return len(argv)
+		}, &r)
+		if status := prog(m, c.argv, nil); status != len(c.argv) {
+			t.Errorf("status %d", status)
+		}
+		if len(r.calls) != 1 || r.calls[0].Proc != c.want {
+			t.Errorf("calls %+v", r.calls)
+		}
+	}
+}
+
 func TestInjectionInsteadOfTheCall(t *testing.T) {
 	s := Wrap(newSys(t), "p", Func(func(c *sys.Call, next func()) { c.Errno = sys.EMFILE }))
 	if fd, err := s.Open("/a", 0, 0); fd != -1 || err != sys.EMFILE {
