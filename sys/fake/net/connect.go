@@ -1,6 +1,7 @@
 package net
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -23,13 +24,6 @@ type listener struct {
 
 // full is sk_acceptq_is_full: there is room for one more than the backlog.
 func (l *listener) full() bool { return len(l.queue) > l.backlog }
-
-func (l *listener) ready() int16 {
-	if len(l.queue) > 0 {
-		return sys.POLLIN
-	}
-	return 0
-}
 
 // Bind is bind(2).
 func (n *Net) Bind(t *vfs.Task, d *vfs.Description, a sys.SockAddr) error {
@@ -100,12 +94,22 @@ func (n *Net) Accept(t *vfs.Task, d *vfs.Description, flags int) (*vfs.Descripti
 			return c.open(flags), c.remote, nil
 		}
 		if err == sys.EAGAIN && !d.Nonblock() {
-			err = w.sleep(t, &s.q, until)
+			if s.readShut() {
+				err = sys.EINVAL // unix_accept: this means receive shutdown
+			} else {
+				err = w.sleep(t, &s.q, until)
+			}
 		}
 		if err != nil {
 			return nil, sys.SockAddr{}, err
 		}
 	}
+}
+
+func (s *socket) readShut() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shut&rcvShut != 0
 }
 
 // tryAccept takes the oldest connection. EAGAIN: there is none.
@@ -114,7 +118,7 @@ func (s *socket) tryAccept() (*socket, error) {
 	defer s.mu.Unlock()
 	l := s.listen
 	switch {
-	case l == nil || s.shut&rcvShut != 0 && len(l.queue) == 0:
+	case l == nil:
 		return nil, sys.EINVAL
 	case len(l.queue) == 0:
 		return nil, sys.EAGAIN
@@ -211,6 +215,16 @@ func (s *socket) undefer(c *socket) {
 		l.deferred = slices.Delete(l.deferred, i, i+1)
 		l.queue = append(l.queue, c)
 		s.wake(sys.POLLIN)
+	}
+}
+
+// forgetDeferred drops a connection that was reset before it got data: to the
+// server it never was.
+func (s *socket) forgetDeferred(c *socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.listen; l != nil {
+		l.deferred = slices.DeleteFunc(l.deferred, func(x *socket) bool { return x == c })
 	}
 }
 
@@ -352,14 +366,14 @@ func (s *socket) disconnect() {
 	s.connecting, s.inProgress = false, false
 	s.shut = 0
 	s.remote = sys.SockAddr{}
-	if s.autobound {
-		s.autobound = false
-		s.net.release(s)
-		s.local.Addr = anyPort4
+	if s.tcp() && !s.boundAddr {
+		any := anyPort4.Addr()
 		if s.domain == sys.AF_INET6 {
-			s.local.Addr = anyPort6
+			any = anyPort6.Addr()
 		}
+		s.local.Addr = netip.AddrPortFrom(any, s.local.Addr.Port())
 	}
+	s.unbindPort()
 }
 
 // connectTimeout is the end of a blocking connect that waited long enough: with
@@ -404,7 +418,8 @@ func (s *socket) stopListening(t *vfs.Task) {
 	n := s.net
 	s.mu.Lock()
 	l := s.listen
-	path := s.local.Path
+	path, place := s.local.Path, s.place
+	s.place = vfs.Path{}
 	if l != nil {
 		s.listen = nil
 		s.state = unconnected
@@ -420,10 +435,14 @@ func (s *socket) stopListening(t *vfs.Task) {
 			}
 		}
 		n.mu.Unlock()
+		s.unbindPort()
 	}
 	s.mu.Unlock()
 	if path != "" {
 		n.unbindAbstract(s, path)
+	}
+	if place != (vfs.Path{}) {
+		n.tree.UnbindSocket(place)
 	}
 	if l == nil {
 		return

@@ -205,6 +205,8 @@ func (s *socket) bindInet(t *vfs.Task, a sys.SockAddr) error {
 	}
 	n.claim(u)
 	s.use = u
+	s.autobound = port == 0
+	s.boundAddr = true
 	s.local.Addr = netip.AddrPortFrom(addr, u.port)
 	return nil
 }
@@ -217,7 +219,7 @@ func (l *socket) startListeningInet(t *vfs.Task) error {
 	bound := l.use != nil
 	n.mu.Unlock()
 	if !bound {
-		if err := l.bindInet(t, sys.SockAddr{Family: l.domain, Addr: l.local.Addr}); err != nil {
+		if err := l.bindInet(t, sys.SockAddr{Family: l.domain, Addr: netip.AddrPortFrom(l.local.Addr.Addr(), 0)}); err != nil {
 			return err
 		}
 	}
@@ -288,6 +290,16 @@ func (n *Net) route(a netip.Addr) (dst, src netip.Addr, err error) {
 		return a, netip.AddrFrom16([16]byte{10: 0xff, 11: 0xff, 12: 127, 15: 1}), nil
 	}
 	return a, a, nil
+}
+
+// unbindPort gives back a port that the kernel chose, when a connect failed or a
+// listener stopped: tcp_set_state, inet_put_port. getsockname goes on to show
+// it. s.mu is held.
+func (s *socket) unbindPort() {
+	if s.autobound {
+		s.autobound = false
+		s.net.release(s)
+	}
 }
 
 // startConnectInet gives the socket its addresses and returns the listener, nil

@@ -60,7 +60,7 @@ type Net struct {
 	autobind  int // of Unix sockets
 	ports     map[uint16]map[*portUse]struct{}
 	listeners map[uint16][]*socket // of TCP, in order of listen
-	abstract  map[string]*socket
+	abstract  map[abstractName]*socket
 	listening []*socket // all, in order of listen
 }
 
@@ -73,7 +73,7 @@ func New(tree *vfs.Tree, addrs ...netip.Addr) *Net {
 		nextPort:  firstEphemeral,
 		ports:     map[uint16]map[*portUse]struct{}{},
 		listeners: map[uint16][]*socket{},
-		abstract:  map[string]*socket{},
+		abstract:  map[abstractName]*socket{},
 	}
 }
 

@@ -38,7 +38,7 @@ func (n *Net) SetsockoptInt(t *vfs.Task, d *vfs.Description, level, opt, value i
 			s.opts.reuseAddr = on
 			s.updateUse()
 		case sys.SO_REUSEPORT:
-			if !s.tcp() {
+			if !s.tcp() && on {
 				return sys.EOPNOTSUPP
 			}
 			s.opts.reusePort = on
@@ -153,7 +153,7 @@ func (n *Net) GetsockoptInt(t *vfs.Task, d *vfs.Description, level, opt int) (in
 			return toInt(s.opts.v6only), nil
 		}
 	}
-	if !s.tcp() {
+	if s.domain != sys.AF_INET6 {
 		return 0, sys.EOPNOTSUPP
 	}
 	return 0, sys.ENOPROTOOPT

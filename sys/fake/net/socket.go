@@ -55,13 +55,15 @@ type socket struct {
 	activeFin  bool // the FIN was sent before one was received
 	err        sys.Errno
 	local      sys.SockAddr
+	place      vfs.Path // what bind made of a path
 	remote     sys.SockAddr
 	peer       *socket
 	rcv        buffer
 	listen     *listener
 	from       *socket // the listener that it connects to (synSent), or that waits for data (TCP_DEFER_ACCEPT)
 	use        *portUse
-	autobound  bool
+	boundAddr  bool // SOCK_BINDADDR_LOCK: bind gave the address
+	autobound  bool // not SOCK_BINDPORT_LOCK: the kernel chose the port
 	opts       options
 }
 
@@ -154,11 +156,20 @@ func (s *socket) Queue() *sched.Queue { return &s.q }
 // Ready implements vfs.File: tcp_poll and unix_poll.
 func (s *socket) Ready() int16 {
 	s.mu.Lock()
+	var ev int16
 	if s.listen != nil {
 		defer s.mu.Unlock()
-		return s.listen.ready()
+		if len(s.listen.queue) > 0 {
+			ev |= sys.POLLIN
+		}
+		if s.shut&rcvShut != 0 {
+			ev |= sys.POLLIN | sys.POLLRDHUP
+		}
+		if s.shut == bothShut {
+			ev |= sys.POLLHUP
+		}
+		return ev
 	}
-	var ev int16
 	if s.err != 0 {
 		ev |= sys.POLLERR
 	}

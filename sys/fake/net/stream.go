@@ -223,18 +223,25 @@ func (s *socket) reset(e sys.Errno) {
 	s.err = e
 	s.shut = bothShut
 	s.wasReset = true
+	l := s.from
+	s.from = nil
 	s.wake(0)
 	s.mu.Unlock()
 	s.net.release(s)
+	if l != nil {
+		l.forgetDeferred(s)
+	}
 }
 
 // fin is tcp_fin: a FIN arrived.
 func (s *socket) fin() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.state != established || s.finRcvd {
+		s.mu.Unlock()
 		return
 	}
+	l := s.from
+	s.from = nil
 	s.finRcvd = true
 	s.shut |= rcvShut
 	if s.finSent {
@@ -242,6 +249,10 @@ func (s *socket) fin() {
 		s.shut = bothShut
 	}
 	s.wake(0)
+	s.mu.Unlock()
+	if l != nil {
+		l.undefer(s)
+	}
 }
 
 // sendFin sends a FIN, unless one was sent. s.mu is held; the caller calls

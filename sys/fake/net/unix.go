@@ -11,6 +11,13 @@ import (
 // unixPathMax is the size of sun_path.
 const unixPathMax = 108
 
+// abstractName is an abstract name: sockets of another type are in another name
+// space, as unix_find_abstract looks for both.
+type abstractName struct {
+	typ  int
+	name string
+}
+
 // checkUnix is unix_validate_addr.
 func checkUnix(a sys.SockAddr) error {
 	if a.Family != sys.AF_UNIX || len(a.Path) > unixPathMax {
@@ -38,29 +45,30 @@ func (s *socket) bindUnix(t *vfs.Task, a sys.SockAddr) error {
 		for {
 			n.autobind++
 			name = fmt.Sprintf("@%05x", n.autobind&0xfffff)
-			if n.abstract[name] == nil {
+			if n.abstract[abstractName{s.typ, name}] == nil {
 				break
 			}
 		}
-		n.abstract[name] = s
+		n.abstract[abstractName{s.typ, name}] = s
 		n.mu.Unlock()
 	case bound:
 		return sys.EINVAL
 	case strings.HasPrefix(name, "@"):
 		n.mu.Lock()
-		if n.abstract[name] != nil {
+		if n.abstract[abstractName{s.typ, name}] != nil {
 			n.mu.Unlock()
 			return sys.EADDRINUSE
 		}
-		n.abstract[name] = s
+		n.abstract[abstractName{s.typ, name}] = s
 		n.mu.Unlock()
 	default:
-		if err := n.tree.BindSocket(t, name, 0o777, s); err != nil {
-			if err == sys.EEXIST {
-				err = sys.EADDRINUSE
-			}
+		place, err := n.tree.BindSocket(t, name, 0o777, s)
+		if err != nil {
 			return err
 		}
+		s.mu.Lock()
+		s.place = place
+		s.mu.Unlock()
 	}
 	s.mu.Lock()
 	s.local.Path = name
@@ -79,7 +87,7 @@ func (s *socket) lookupUnix(t *vfs.Task, a sys.SockAddr) (*socket, error) {
 		return nil, sys.EINVAL
 	case strings.HasPrefix(a.Path, "@"):
 		s.net.mu.Lock()
-		found = s.net.abstract[a.Path]
+		found = s.net.abstract[abstractName{s.typ, a.Path}]
 		s.net.mu.Unlock()
 	default:
 		v, err := s.net.tree.LookupSocket(t, a.Path)
@@ -107,7 +115,7 @@ func (s *socket) isDead() bool {
 func (n *Net) unbindAbstract(s *socket, name string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.abstract[name] == s {
-		delete(n.abstract, name)
+	if key := (abstractName{s.typ, name}); n.abstract[key] == s {
+		delete(n.abstract, key)
 	}
 }
