@@ -53,16 +53,18 @@ func appendHost(b []byte, a net.Addr) []byte {
 }
 
 // appendRequest appends %r, the request line. What could not be read as a
-// request has none: fasthttp keeps no target then.
+// request has none. fasthttp then shows what an empty request would be, without
+// any field, which no request that is answered otherwise than with 400 lacks.
 func appendRequest(b []byte, h *fasthttp.RequestHeader) []byte {
-	if len(h.Protocol()) == 0 {
+	method, target, protocol := h.Method(), h.RequestURI(), h.Protocol()
+	if len(h.RawHeaders()) == 0 && string(method) == "GET" && string(target) == "/" && string(protocol) == "HTTP/1.1" {
 		return append(b, '-')
 	}
-	b = appendEscaped(b, h.Method())
+	b = appendEscaped(b, method)
 	b = append(b, ' ')
-	b = appendEscaped(b, h.RequestURI())
+	b = appendEscaped(b, target)
 	b = append(b, ' ')
-	return appendEscaped(b, h.Protocol())
+	return appendEscaped(b, protocol)
 }
 
 func appendField(b, value []byte) []byte {

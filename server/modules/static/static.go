@@ -252,19 +252,15 @@ func (srv *server) send(r *module.Request, f *file) {
 
 // sendPart sets the body to n bytes of f from off on.
 func (srv *server) sendPart(r *module.Request, f *file, off, n int64) {
-	if f.fd < 0 {
-		// For HEAD too: fasthttp takes the length from the body and sends none.
-		r.Response.SetBodyRaw(f.body[off : off+n])
-		if r.IsGet() {
-			r.BodyBytes = n
-		}
-		return
-	}
-	if r.IsHead() {
+	switch {
+	case r.IsHead():
 		r.Response.SkipBody = true
 		r.Response.Header.SetContentLength(int(n))
 		f.release(r.Sys)
-		return
+	case f.fd < 0:
+		r.Response.SetBodyRaw(f.body[off : off+n])
+		r.BodyBytes = n
+	default:
+		setFileBody(r, f, n, []part{{off: off, n: n}}, nil)
 	}
-	setFileBody(r, f, n, []part{{off: off, n: n}}, nil)
 }
