@@ -373,11 +373,8 @@ func (d *decoder) strings(body *hclsyntax.Body, name string) []Located {
 	return found
 }
 
-// list writes names as a sentence does.
+// list writes two or more names as a sentence does.
 func list(names []string) string {
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
 	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }
 

@@ -44,6 +44,7 @@ func TestLimits(t *testing.T) {
 		{"index", "server_name = (b" + fill("[c]") + ")", "Not a literal value"},
 		{"number", "timeout = 1e999999", "Out of range"},
 		{"larger number", "max_keep_alive_requests = 1e999999999999", "Invalid number literal"},
+		{"path", "error_log = \"/" + strings.Repeat("a", pathMax) + "\"", "Path too long"},
 		{"key", "site {\nheaders = { 1e999999999 = \"\" }\n}", "Wrong type"},
 		{"template of a number", "server_name = \"${1e999999999}\"", "Not a literal value"},
 		{"nested for", "server_name = [for a in [" + items + "]: [for b in [" + items + "]: [for c in [" + items + "]: 1]]]",
