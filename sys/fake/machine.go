@@ -289,8 +289,8 @@ func (m *Machine) takePanic() error {
 }
 
 // Wait waits until a process started by Start or StartFunc has exited, and says
-// how. It can be asked again. In deterministic mode it runs the machine. ECHILD:
-// there was no such process.
+// how. It can be asked again. In deterministic mode it runs the machine, and
+// returns the errors of Run. ECHILD: there was no such process.
 func (m *Machine) Wait(pid int) (sys.WaitStatus, error) {
 	known := func() bool {
 		p := m.find(pid)
@@ -318,8 +318,8 @@ func (m *Machine) Wait(pid int) (sys.WaitStatus, error) {
 			return done
 		})
 		m.mu.Lock()
-		if _, done := m.exits[pid]; err != nil && !done {
-			return 0, err
+		if err != nil {
+			return m.exits[pid], err // also when it was this process that panicked
 		}
 	}
 }

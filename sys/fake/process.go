@@ -255,7 +255,7 @@ func defaultLimits() (l [numLimits]sys.Rlimit) {
 		l[i] = sys.Rlimit{Cur: sys.RLIM_INFINITY, Max: sys.RLIM_INFINITY}
 	}
 	l[sys.RLIMIT_CORE].Cur = 0
-	l[sys.RLIMIT_NOFILE] = sys.Rlimit{Cur: 1024, Max: 4096} // INR_OPEN_CUR, INR_OPEN_MAX
+	l[sys.RLIMIT_NOFILE] = sys.Rlimit{Cur: 1024, Max: 512 * 1024} // as systemd starts services
 	return l
 }
 
