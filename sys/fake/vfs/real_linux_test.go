@@ -21,6 +21,7 @@ type realMachine struct {
 	last   string
 	flags  uintptr
 	mounts []string
+	procs  []*realProcess
 }
 
 // newRealMachine is nil, and says why, where the real kernel cannot be asked.
@@ -37,12 +38,18 @@ func newRealMachine(t *testing.T) machine {
 	signal.Ignore(unix.SIGXFSZ) // the file size limit is to be EFBIG
 	m.mounts = []string{m.dir}
 	m.last = m.dir
-	t.Cleanup(func() {
-		for i := len(m.mounts) - 1; i >= 0; i-- {
-			unix.Unmount(m.mounts[i], unix.MNT_DETACH)
-		}
-	})
+	t.Cleanup(m.close)
 	return m
+}
+
+func (m *realMachine) close() {
+	for _, p := range m.procs {
+		close(p.calls)
+	}
+	for i := len(m.mounts) - 1; i >= 0; i-- {
+		unix.Unmount(m.mounts[i], unix.MNT_DETACH)
+	}
+	m.procs, m.mounts = nil, nil
 }
 
 func (m *realMachine) base() string { return m.dir }
@@ -95,7 +102,7 @@ func (m *realMachine) process(c *Cred) process {
 	if err := <-failed; err != nil {
 		m.t.Fatal(err)
 	}
-	m.t.Cleanup(func() { close(p.calls) })
+	m.procs = append(m.procs, p)
 	return p
 }
 

@@ -77,6 +77,7 @@ type machine interface {
 	remount(path string, flags MountFlags) error
 	limit(bytes int64) // of the filesystem mounted last
 	base() string      // where "/" of the scripts is
+	close()            // ends its processes
 }
 
 // interp runs scripts on one machine.
@@ -506,6 +507,7 @@ func newFakeMachine(t *testing.T) *fakeMachine {
 }
 
 func (m *fakeMachine) base() string { return "/BASE" }
+func (m *fakeMachine) close()       {}
 
 func (m *fakeMachine) process(c *Cred) process {
 	p := &fakeProcess{k: m.k}

@@ -1,0 +1,260 @@
+package vfs
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/httpjail/httpjail/sys"
+)
+
+// TestRandomAgainstLinux makes random calls on this package and on the real
+// kernel: each result and, now and then, the whole tree must be the same.
+func TestRandomAgainstLinux(t *testing.T) {
+	m := newRealMachine(t)
+	if m == nil {
+		t.Skip("there is no real kernel to compare with")
+	}
+	m.close()
+	rapid.Check(t, func(rt *rapid.T) {
+		linux := newRealMachine(t)
+		defer linux.close()
+		both := [2]*interp{newInterp(newFakeMachine(t)), newInterp(linux)}
+		same := func(call string) string {
+			a, b := both[0].do(call), both[1].do(call)
+			if a != b {
+				rt.Fatalf("%s as %s\n\there  %s\n\tlinux %s", call, both[0].cur, a, b)
+			}
+			return a
+		}
+		same("as root") // the only one that is chrooted below
+		same("umask 0")
+		g := generator{rt: rt, in: both[0]}
+		for _, actor := range actors {
+			same("as " + actor)
+			same("umask 0")
+		}
+		same("mkdir /a 777")
+		same("mkdir /a/b 777")
+		same("chmod / 1777")
+		n := rapid.IntRange(1, 80).Draw(rt, "calls")
+		for i := range n {
+			call := g.call()
+			res := same(call)
+			rt.Logf("%s: %s -> %s", both[0].cur, call, res)
+			if strings.HasPrefix(call, "close ") {
+				for _, in := range both {
+					delete(in.fds, in.cur+"."+strings.Fields(call)[1])
+				}
+			}
+			if i%20 == 19 || i == n-1 {
+				here, there := snapshot(both[0]), snapshot(both[1])
+				if here != there {
+					rt.Fatalf("the trees differ after %s\nhere:\n%s\nlinux:\n%s", call, here, there)
+				}
+			}
+		}
+	})
+}
+
+var actors = []string{
+	"root2",
+	"u 1000 1000",
+	"v 1001 1001 1000",
+	"w 1002 1002 - 1,3",
+	"x 1003 1003 1000,1001 0,2,4",
+}
+
+type generator struct {
+	rt *rapid.T
+	in *interp
+}
+
+func (g generator) pick(label string, of ...string) string {
+	return rapid.SampledFrom(of).Draw(g.rt, label)
+}
+
+func (g generator) path() string {
+	n := rapid.IntRange(1, 3).Draw(g.rt, "depth")
+	parts := make([]string, n)
+	for i := range parts {
+		parts[i] = g.pick("name", "a", "b", "c", "d", "a", "b", "c", "..", ".")
+	}
+	return g.pick("start", "", "/", "") + strings.Join(parts, "/") + g.pick("end", "", "", "", "", "/")
+}
+
+func (g generator) mode() string {
+	return g.pick("mode", "777", "666", "644", "755", "700", "1777", "2777", "4755", "6755", "2664", "0", "111", "444")
+}
+
+func (g generator) id() string { return g.pick("id", "-1", "0", "1000", "1001") }
+
+func (g generator) call() string {
+	fdName := g.pick("fd", "f", "g")
+	if _, open := g.in.fds[g.in.cur+"."+fdName]; open && rapid.Bool().Draw(g.rt, "use fd") {
+		return g.fdCall(fdName)
+	}
+	p := g.path()
+	switch g.pick("op", "as", "mkdir", "mkdir", "put", "put", "open", "open", "open", "rmdir", "unlink", "rename", "rename", "rename",
+		"link", "link", "symlink", "symlink", "mknod", "chmod", "chmod", "chown", "lchown", "stat", "lstat", "readlink", "ls", "cat",
+		"access", "utimes", "cd", "umask", "chroot", "pwd", "openat2") {
+	case "as":
+		return "as " + strings.Fields(g.pick("actor", actors...))[0]
+	case "mkdir":
+		return "mkdir " + p + " " + g.mode()
+	case "put":
+		return "open " + fdName + " " + p + " rw|creat|nonblock " + g.mode()
+	case "open":
+		flags := g.pick("access", "r", "w", "rw", "rw", "path", "none")
+		for range rapid.IntRange(0, 3).Draw(g.rt, "flags") {
+			flags += "|" + g.pick("flag", "creat", "creat", "excl", "trunc", "append", "dir", "nofollow", "noatime", "path")
+		}
+		return "open " + fdName + " " + p + " " + flags + "|nonblock " + g.mode()
+	case "openat2":
+		flags := g.pick("access", "r", "rw", "w|creat", "path")
+		if flags != "path" {
+			flags += "|nonblock"
+		}
+		flags += "|" + g.pick("resolve", "beneath", "inroot", "nosym", "noxdev", "nomagic", "beneath|nosym", "inroot|noxdev")
+		mode := "0"
+		if strings.Contains(flags, "creat") {
+			mode = g.mode()
+		}
+		return "openat2 " + fdName + " cwd " + p + " " + flags + " " + mode
+	case "rmdir":
+		return "rmdir " + p
+	case "unlink":
+		return "unlink " + p
+	case "rename":
+		return "rename " + p + " " + g.path()
+	case "link":
+		return "link " + p + " " + g.path()
+	case "symlink":
+		return "symlink " + g.path() + " " + p
+	case "mknod":
+		return "mknod " + p + " " + g.pick("type", "10666", "140666", "100644", "20666") + " 0x103"
+	case "chmod":
+		return "chmod " + p + " " + g.mode()
+	case "chown":
+		return "chown " + p + " " + g.id() + " " + g.id()
+	case "lchown":
+		return "lchown " + p + " " + g.id() + " " + g.id()
+	case "stat":
+		return "stat " + p
+	case "lstat":
+		return "lstat " + p
+	case "readlink":
+		return "readlink " + p
+	case "ls":
+		return "ls " + p
+	case "cat":
+		// A fifo would block.
+		return "access " + p + " 4"
+	case "access":
+		return "access " + p + " " + g.pick("may", "0", "1", "2", "3", "4", "5", "6", "7")
+	case "utimes":
+		return "utimes " + p + " " + g.pick("atime", "5", "now", "omit") + " " + g.pick("mtime", "6", "now", "omit")
+	case "cd":
+		return "cd " + p
+	case "umask":
+		return "umask " + g.pick("mask", "0", "022", "077", "027")
+	case "chroot":
+		return "chroot " + p
+	}
+	return "pwd"
+}
+
+func (g generator) fdCall(fd string) string {
+	off := func() string { return fmt.Sprint(rapid.IntRange(-1, 9000).Draw(g.rt, "offset")) }
+	text := func() string { return g.pick("text", "x", "hello", "{y*5000}", "''") }
+	switch g.pick("op", "read", "write", "pread", "pwrite", "seek", "ftruncate", "fstat", "close", "getfl", "setfl", "fchmod",
+		"fchown", "fchdir", "flock", "setlk", "getlk", "ofdlk", "ofdgetlk", "fsync", "openat2", "fgetdents") {
+	case "read":
+		return "read " + fd + " 100"
+	case "write":
+		return "write " + fd + " " + text()
+	case "pread":
+		return "pread " + fd + " 100 " + off()
+	case "pwrite":
+		return "pwrite " + fd + " " + text() + " " + off()
+	case "seek":
+		return "seek " + fd + " " + off() + " " + g.pick("whence", "set", "cur")
+	case "ftruncate":
+		return "ftruncate " + fd + " " + off()
+	case "fstat":
+		return "fstat " + fd
+	case "close":
+		return "close " + fd
+	case "getfl":
+		return "getfl " + fd
+	case "setfl":
+		return "setfl " + fd + " nonblock|" + g.pick("flag", "append", "noatime", "r")
+	case "fchmod":
+		return "fchmod " + fd + " " + g.mode()
+	case "fchown":
+		return "fchown " + fd + " " + g.id() + " " + g.id()
+	case "fchdir":
+		return "fchdir " + fd
+	case "flock":
+		return "flock " + fd + " " + g.pick("how", "sh|nb", "ex|nb", "un")
+	case "setlk", "getlk", "ofdlk", "ofdgetlk":
+		op := g.pick("lock", "setlk", "getlk", "ofdlk", "ofdgetlk")
+		return op + " " + fd + " " + g.pick("type", "rd", "wr", "un") + " " +
+			fmt.Sprint(rapid.IntRange(-1, 20).Draw(g.rt, "start")) + " " + fmt.Sprint(rapid.IntRange(-3, 8).Draw(g.rt, "len")) + " " +
+			g.pick("whence", "set", "cur", "end")
+	case "fsync":
+		return "fsync " + fd
+	case "openat2":
+		return "openat2 " + fd + " " + fd + " " + g.path() + " path|" + g.pick("resolve", "beneath", "inroot", "nosym") + " 0"
+	}
+	return "fstat " + fd
+}
+
+// snapshot is the whole tree as root sees it.
+func snapshot(in *interp) string {
+	p := in.procs["root"]
+	var b strings.Builder
+	first := map[uint64]string{} // the name under which an inode was met first
+	var walk func(dir string)
+	walk = func(dir string) {
+		for _, name := range strings.Fields(in.ls(p, dir+"/")) {
+			name, _, _ = strings.Cut(name, ":")
+			if name == "." || name == ".." || name == "ENOENT" {
+				continue
+			}
+			path := dir + "/" + name
+			var st sys.Stat
+			p.Lstat(path, &st)
+			fmt.Fprintf(&b, "%s %s", path, statString(&st))
+			if st.Nlink > 1 && !st.IsDir() {
+				if first[st.Ino] == "" {
+					first[st.Ino] = path
+				}
+				fmt.Fprintf(&b, " = %s", first[st.Ino])
+			}
+			switch st.Mode & sys.S_IFMT {
+			case sys.S_IFLNK:
+				s, _ := p.Readlink(path)
+				b.WriteString(" -> " + s)
+			case sys.S_IFREG:
+				fd, err := p.Open(path, sys.O_RDONLY|sys.O_NOATIME, 0)
+				buf := make([]byte, 20_000)
+				n, _ := p.Read(fd, buf)
+				p.Close(fd)
+				h := uint32(2166136261)
+				for _, c := range buf[:n] {
+					h = (h ^ uint32(c)) * 16777619
+				}
+				fmt.Fprintf(&b, " %d %08x %v blocks %d", n, h, err, st.Blocks)
+			}
+			b.WriteByte('\n')
+			if st.IsDir() {
+				walk(path)
+			}
+		}
+	}
+	walk("")
+	return b.String()
+}
