@@ -45,7 +45,7 @@ func (x *IPC) seconds(t *vfs.Task) int64 { return x.boot.Add(t.Thread.Now()).Uni
 // object is what a table holds.
 type object interface{ perm() *sys.IpcPerm }
 
-// IPCMNI is how many objects of a kind there may be; an identifier is an index
+// ipcmni is IPCMNI: how many objects of a kind there may be; an identifier is an index
 // below it plus a sequence number times it, see ipc/util.h.
 const ipcmni = 32768
 
@@ -94,7 +94,8 @@ func (tb *table[T]) add(v T) (id int, err error) {
 	return tb.seq*ipcmni + idx, nil
 }
 
-// get is the object of an identifier, as seen by its id method.
+// get is the object of an identifier. EINVAL: there is none, or its index was
+// given to another since, which idOf tells.
 func (tb *table[T]) get(id int, idOf func(T) int) (v T, err error) {
 	idx := id % ipcmni
 	if id < 0 || idx >= len(tb.used) || !tb.used[idx] || idOf(tb.slots[idx]) != id {
