@@ -365,6 +365,14 @@ func TestProcfsOfOthers(t *testing.T) {
 		_, err = s.Readlink(dir(mine) + "/exe")
 		ok(t, "exe of one's own", err)
 		var st sys.Stat
+		if got, err := s.Readlink("/proc/self/fd/1"); got != "/dev/console" || err != nil {
+			t.Errorf("readlink of 1: %q, %v", got, err)
+		}
+		sock, _ := s.Socket(sys.AF_UNIX, sys.SOCK_STREAM, 0)
+		if got, err := s.Readlink("/proc/self/fd/3"); !strings.HasPrefix(got, "socket:[") || err != nil {
+			t.Errorf("readlink of a socket: %q, %v", got, err)
+		}
+		s.Close(sock)
 		ok(t, "status of root's", s.Stat(dir(root)+"/status", &st))
 		_, err = s.Open(dir(root)+"/fd", sys.O_RDONLY, 0)
 		want(t, "fd of root's", err, sys.EACCES)

@@ -78,13 +78,6 @@ func (f *fdTable) full(n int) bool {
 	return n > 0
 }
 
-// isOpen reports whether fd is in use.
-func (f *fdTable) isOpen(fd int) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return fd >= 0 && fd < len(f.fds) && f.fds[fd].desc != nil
-}
-
 // size is how many entries the table has room for.
 func (f *fdTable) size() int {
 	f.mu.Lock()

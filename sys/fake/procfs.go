@@ -178,8 +178,10 @@ func (p *process) procNode(by *process) *vfs.MagicNode {
 			if err := p.mayRead(caller(t)); err != nil {
 				return vfs.Path{}, err
 			}
+			m.mu.Lock()
+			defer m.mu.Unlock()
 			at := path()
-			if at.Dentry == nil {
+			if at.Dentry == nil || p.zombie { // exit_mm and exit_fs took them
 				return vfs.Path{}, sys.ENOENT
 			}
 			return at, nil
@@ -258,10 +260,22 @@ func (p *process) fdDir(by *process) *vfs.MagicNode {
 	if by == p {
 		n.Mode = sys.S_IFDIR | 0o555
 	}
-	n.Lookup = func(_ *vfs.Task, name string) (*vfs.MagicNode, error) {
+	n.Lookup = func(t *vfs.Task, name string) (*vfs.MagicNode, error) {
 		fd, err := strconv.Atoi(name)
-		if err != nil || !p.fds.isOpen(fd) {
+		if err != nil {
 			return nil, sys.ENOENT
+		}
+		d, err := p.fds.get(fd)
+		if err != nil {
+			return nil, sys.ENOENT
+		}
+		defer d.Decref(t)
+		mode := uint32(sys.S_IFLNK | 0o100) // tid_fd_update_inode
+		if acc := d.Flags() & sys.O_ACCMODE; !d.IsPath() && acc != sys.O_WRONLY {
+			mode |= 0o400
+		}
+		if acc := d.Flags() & sys.O_ACCMODE; !d.IsPath() && acc != sys.O_RDONLY {
+			mode |= 0o200
 		}
 		get := func(t *vfs.Task) (vfs.Path, string, error) {
 			if err := p.mayRead(caller(t)); err != nil {
@@ -275,16 +289,10 @@ func (p *process) fdDir(by *process) *vfs.MagicNode {
 			if d.Path.Dentry != nil {
 				return d.Path, p.m.tree.PathString(t.Root, d.Path), nil
 			}
-			var st sys.Stat
-			d.Stat(t, &st)
-			kind := "anon_inode"
-			if st.Mode&sys.S_IFMT == sys.S_IFSOCK {
-				kind = "socket"
-			}
-			return vfs.Path{}, fmt.Sprintf("%s:[%d]", kind, st.Ino), nil
+			return vfs.Path{}, nameless(t, d), nil
 		}
 		return &vfs.MagicNode{
-			Mode: sys.S_IFLNK | 0o700,
+			Mode: mode,
 			Text: func(t *vfs.Task) (string, error) {
 				_, text, err := get(t)
 				return text, err
@@ -302,6 +310,22 @@ func (p *process) fdDir(by *process) *vfs.MagicNode {
 		return ents
 	}
 	return n
+}
+
+// nameless is what readlink(2) shows of a file without a path.
+func nameless(t *vfs.Task, d *vfs.Description) string {
+	switch d.File.(type) {
+	case *signalFile:
+		return "anon_inode:[signalfd]"
+	case *stdFile:
+		return "/dev/console"
+	}
+	var st sys.Stat
+	d.Stat(t, &st)
+	if st.Mode&sys.S_IFMT == sys.S_IFSOCK {
+		return fmt.Sprintf("socket:[%d]", st.Ino)
+	}
+	return "anon_inode:[eventpoll]"
 }
 
 // mountsText is /proc/PID/mounts: what a process with that root can reach.

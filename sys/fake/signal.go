@@ -96,7 +96,7 @@ func (p *process) kill(pid int, sig sys.Signal) error {
 	switch {
 	case !found:
 		return sys.ESRCH
-	case !sent:
+	case !sent && pid != -1: // kill_something_info forgets EPERM for -1
 		return sys.EPERM
 	}
 	return nil
