@@ -10,5 +10,5 @@ import (
 )
 
 func init() {
-	backends["real"] = func(t *testing.T, test func(s sys.Sys, dir string)) { test(real.New(), t.TempDir()) }
+	backends["real"] = func(t testing.TB, test func(s sys.Sys, dir string)) { test(real.New(), t.TempDir()) }
 }

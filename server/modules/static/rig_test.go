@@ -20,8 +20,8 @@ import (
 
 // backends run a test in a process of each kernel, with the path of an empty
 // directory. The test must not end its goroutine: no t.Fatal.
-var backends = map[string]func(t *testing.T, test func(s sys.Sys, dir string)){
-	"fake": func(t *testing.T, test func(s sys.Sys, dir string)) {
+var backends = map[string]func(t testing.TB, test func(s sys.Sys, dir string)){
+	"fake": func(t testing.TB, test func(s sys.Sys, dir string)) {
 		m := fake.Boot(fake.Config{})
 		defer m.Close()
 		m.MkdirAll("/test", 0o755, 0, 0)
@@ -131,15 +131,15 @@ func config(root string, change func(*confhcl.Site)) *confhcl.Config {
 func newRig(t *testing.T, s sys.Sys, cfg *confhcl.Config) *rig {
 	st, err := Module{}.PreJail(s, &module.PreJail{Config: cfg, Logf: t.Logf})
 	must(err)
-	inst, err := Module{}.InJail(s, &module.InJail{Config: cfg, State: st, Logf: t.Logf})
+	srv, err := newServer(s, &module.InJail{Config: cfg, State: st, Logf: t.Logf})
 	must(err)
-	g := &rig{t: t, s: s, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	g := &rig{t: t, s: s, srv: srv, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	g.http = fasthttp.Server{
 		NoDefaultDate: true, NoDefaultContentType: true, NoDefaultServerHeader: true, Concurrency: 1 << 20,
 		ReadBufferSize: 16 << 10, WriteBufferSize: 36 << 10,
 		Handler: func(ctx *fasthttp.RequestCtx) {
 			r := &module.Request{RequestCtx: ctx, Sys: g.s, Now: g.now}
-			if !inst.Handle(r) {
+			if !srv.handle(r) {
 				ctx.SetStatusCode(599)
 			}
 			g.body = r.BodyBytes

@@ -49,21 +49,29 @@ func (Module) PreJail(s sys.Sys, env *module.PreJail) (module.State, error) {
 
 // InJail opens the document roots. It implements module.Module.
 func (Module) InJail(s sys.Sys, env *module.InJail) (module.Instance, error) {
+	srv, err := newServer(s, env)
+	if err != nil {
+		return module.Instance{}, err
+	}
+	return module.Instance{Handle: srv.handle}, nil
+}
+
+func newServer(s sys.Sys, env *module.InJail) (*server, error) {
 	var configured map[string]string
 	if len(env.State.Data) > 0 {
 		if err := json.Unmarshal(env.State.Data, &configured); err != nil {
-			return module.Instance{}, fmt.Errorf("the state from outside the jail: %w", err)
+			return nil, fmt.Errorf("the state from outside the jail: %w", err)
 		}
 	}
 	srv := &server{types: typeTable(configured), logf: env.Logf}
 	for i := range env.Config.Sites {
 		site, err := openSite(s, env.Config, &env.Config.Sites[i])
 		if err != nil {
-			return module.Instance{}, err
+			return nil, err
 		}
 		srv.sites = append(srv.sites, site)
 	}
-	return module.Instance{Handle: srv.handle}, nil
+	return srv, nil
 }
 
 // server is the module at work in one child.
