@@ -1,0 +1,99 @@
+package simtests
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"github.com/httpjail/httpjail/server"
+	"github.com/httpjail/httpjail/sys/real"
+)
+
+// The variables that make the test binary an operator instead.
+const (
+	envScenario = "HTTPJAIL_TEST_SCENARIO"
+	envDir      = "HTTPJAIL_TEST_DIR"
+	envUser     = "HTTPJAIL_TEST_USER"
+)
+
+func TestMain(m *testing.M) {
+	if server.IsChild(os.Args) || len(os.Args) == 4 && os.Args[1] == "run" {
+		os.Exit(server.Program(real.New(), os.Args, os.Environ()))
+	}
+	if name := os.Getenv(envScenario); name != "" {
+		for _, sc := range scenarios() {
+			if sc.name == name {
+				sc.run(&operator{s: real.New(), dir: os.Getenv(envDir), exe: "/proc/self/exe", user: os.Getenv(envUser)})
+				os.Exit(leftOnThisKernel())
+			}
+		}
+		fmt.Fprintf(os.Stderr, "there is no scenario %q\n", name)
+		os.Exit(2)
+	}
+	os.Exit(m.Run())
+}
+
+// leftOnThisKernel looks for what a scenario has left in its ipc namespace.
+func leftOnThisKernel() int {
+	for _, file := range []string{"/proc/sysvipc/sem", "/proc/sysvipc/shm"} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		lines := 0
+		for _, b := range data {
+			if b == '\n' {
+				lines++
+			}
+		}
+		if lines > 1 { // the first is the heading
+			fmt.Fprintf(os.Stderr, "FAIL: left in %s:\n%s", file, data)
+			return 1
+		}
+	}
+	return 0
+}
+
+func init() {
+	kernels = append(kernels,
+		kernel{"real as root", func(t *testing.T, sc scenario) {
+			if os.Geteuid() != 0 {
+				t.Skip("needs root: chroot(2) and another user")
+			}
+			runReal(t, sc, "www-data", &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWIPC})
+		}},
+		kernel{"real in a user namespace", func(t *testing.T, sc scenario) {
+			if err := real.CanUserNamespace(); err != nil {
+				t.Skipf("needs user namespaces: %v", err)
+			}
+			runReal(t, sc, "", &syscall.SysProcAttr{
+				Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWIPC,
+				UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
+				GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
+			})
+		}})
+}
+
+// runReal runs a scenario in a process of its own, in namespaces of its own.
+func runReal(t *testing.T, sc scenario, user string, attr *syscall.SysProcAttr) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	attr.Pdeathsig = syscall.SIGKILL
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), envScenario+"="+sc.name, envDir+"="+t.TempDir(), envUser+"="+user)
+	cmd.SysProcAttr = attr
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}

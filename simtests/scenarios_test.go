@@ -1,0 +1,390 @@
+package simtests
+
+import (
+	"bufio"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/httpjail/httpjail/sys"
+	"github.com/httpjail/httpjail/sys/thread"
+)
+
+// scenario is one row of the table that every kernel must pass.
+type scenario struct {
+	name string
+	run  func(o *operator)
+}
+
+// page is what the site serves.
+const page = "<!DOCTYPE html><title>jail</title>\n"
+
+// site prepares a jail like the seed's, with what its files need.
+func (o *operator) site() {
+	o.mkdirs("jail/var/run")
+	o.writeFile("jail/index.html", page)
+	o.freePort()
+}
+
+// seed is the configuration of the project's first example; %s are the MPM,
+// and further directives of it.
+const seed = `listen = ["127.0.0.1:PORT"]
+jail {
+  root  = "JAIL"
+  USER
+}
+mpm %q {
+  pid_file        = "/var/run/httpd.pid"
+  accept_mutex    = %q
+  %s
+}
+site {
+  document_root = "/"
+}
+`
+
+// seedFiles are the seed's LockFile and ScoreBoardFile.
+const seedFiles = `lock_file = "/var/run/httpd.lock"
+  scoreboard_file = "/var/run/httpd.scoreboard"`
+
+// few keeps the number of processes small.
+const few = "start_servers = 2\n  min_spare_servers = 1\n  max_spare_servers = 3\n  max_clients = 4\n  "
+const fewThreads = "start_servers = 2\n  threads_per_child = 3\n  min_spare_threads = 2\n  max_spare_threads = 9\n  max_clients = 9\n  "
+
+func scenarios() []scenario {
+	var all []scenario
+	for _, m := range []struct{ mpm, mutex, rest string }{
+		{"prefork", "flock", few + seedFiles},
+		{"prefork", "fcntl", few + seedFiles},
+		{"prefork", "sysvsem", few},
+		{"prefork", "none", few},
+		{"worker", "flock", fewThreads + seedFiles},
+		{"worker", "fcntl", fewThreads + seedFiles},
+		{"worker", "sysvsem", fewThreads},
+		{"worker", "none", fewThreads},
+	} {
+		conf := fmt.Sprintf(seed, m.mpm, m.mutex, m.rest)
+		all = append(all,
+			scenario{"serve and stop/" + m.mpm + " " + m.mutex, func(o *operator) { serveAndStop(o, conf) }},
+			scenario{"kill a child/" + m.mpm + " " + m.mutex, func(o *operator) { killChild(o, conf) }},
+		)
+	}
+	prefork := fmt.Sprintf(seed, "prefork", "flock", few+seedFiles)
+	worker := fmt.Sprintf(seed, "worker", "sysvsem", fewThreads)
+	all = append(all,
+		scenario{"stop gracefully/prefork", func(o *operator) { stopGracefully(o, prefork) }},
+		scenario{"stop gracefully/worker", func(o *operator) { stopGracefully(o, worker) }},
+		scenario{"kill the parent/prefork", func(o *operator) { killParent(o, prefork) }},
+		scenario{"kill the parent/worker", func(o *operator) { killParent(o, fmt.Sprintf(seed, "worker", "flock", fewThreads+seedFiles)) }},
+		scenario{"access log", accessLog},
+	)
+	return append(all, startFailures()...)
+}
+
+// serveAndStop is the life of a server: boot, jail, serve, stop.
+func serveAndStop(o *operator, conf string) {
+	o.site()
+	o.configure(conf)
+	before := o.list(o.jail() + "/var/run")
+	srv := o.start().ready()
+
+	if got := o.readFile("jail/var/run/httpd.pid"); got != strconv.Itoa(srv.pid)+"\n" {
+		o.failf("the PidFile holds %q, the server is %d", got, srv.pid)
+	}
+	o.eventually("two children live", func() bool { return len(srv.children()) >= 2 })
+	pids := append(slices.Sorted(maps.Keys(srv.children())), srv.pid)
+	for _, pid := range pids {
+		root, err := o.s.Readlink(fmt.Sprintf("/proc/%d/root", pid))
+		o.must("readlink /proc/PID/root", err)
+		if root != o.jail() {
+			o.failf("the root of %d is %q, not the jail", pid, root)
+		}
+	}
+	// A child gives up its privileges before it serves.
+	o.mustGet("/", 200)
+	for _, pid := range pids[:len(pids)-1] {
+		o.eventually("a child has no privileges", func() bool { return o.unprivileged(pid) })
+	}
+
+	c, err := o.dial(o.s)
+	o.must("connect", err)
+	br := bufio.NewReader(c)
+	for i := range 3 {
+		r, err := exchange(c, br, "GET", "/index.html")
+		if err != nil || r.status != 200 || r.body != page {
+			o.failf("request %d of a connection: %+v, %v", i, r, err)
+		}
+		if dates := r.header.Values("Date"); len(dates) != 1 {
+			o.failf("the response has the Dates %q", dates)
+		}
+	}
+	r, err := exchange(c, br, "HEAD", "/index.html", "Connection: close")
+	if err != nil || r.status != 200 || r.body != "" || r.header.Get("Content-Length") != strconv.Itoa(len(page)) {
+		o.failf("HEAD: %+v, %v", r, err)
+	}
+	c.Close()
+	o.mustGet("/nothing", 404)
+	o.mustGet("/../../../../etc/passwd", 400)
+	o.mustGet("/%2e%2e/%2e%2e/httpjail.hcl", 400)
+
+	pid, err := strconv.Atoi(strings.TrimSpace(o.readFile("jail/var/run/httpd.pid")))
+	o.must("read the pid", err)
+	o.must("kill -TERM", o.s.Kill(pid, sys.SIGTERM))
+	o.stopped(srv, before)
+}
+
+// unprivileged reports whether /proc shows a process without capabilities and,
+// where children become somebody else, without root's ids.
+func (o *operator) unprivileged(pid int) bool {
+	data, err := sys.ReadFile(o.s, fmt.Sprintf("/proc/%d/status", pid), 64<<10)
+	o.must("read /proc/PID/status", err)
+	facts := map[string]string{}
+	for line := range strings.Lines(string(data)) {
+		k, v, _ := strings.Cut(line, ":")
+		facts[k] = strings.Join(strings.Fields(v), " ")
+	}
+	const none = "0000000000000000"
+	ids := o.user == "" || facts["Uid"] == "33 33 33 33" && facts["Gid"] == "33 33 33 33" && facts["Groups"] == "33"
+	return ids && facts["CapEff"] == none && facts["CapPrm"] == none && facts["CapInh"] == none && facts["CapBnd"] == none &&
+		facts["NoNewPrivs"] == "1"
+}
+
+// stopped waits for an orderly end, after which nothing is left.
+func (o *operator) stopped(srv *running, before map[string]bool) {
+	if status := srv.wait(); !status.Exited() || status.ExitStatus() != 0 {
+		o.failf("the server ended with %#x:\n%s", uint32(status), srv.output(""))
+	}
+	text := srv.output("") // until the last child has closed it
+	if !strings.Contains(text, "stopped") {
+		o.failf("the server did not say that it stopped:\n%s", text)
+	}
+	o.nothingLeft(before)
+}
+
+// nothingLeft checks that the jail is as it was and nobody listens.
+func (o *operator) nothingLeft(before map[string]bool) {
+	if after := o.list(o.jail() + "/var/run"); !maps.Equal(before, after) {
+		o.failf("left behind in the jail's /var/run: %v, before %v", after, before)
+	}
+	if _, err := o.get(o.s, "/"); err == nil {
+		o.failf("somebody still answers")
+	}
+}
+
+// load is clients at work.
+type load struct {
+	stop     atomic.Bool
+	answered atomic.Int64
+	failed   atomic.Int64 // connections that ended without an answer
+	wrong    atomic.Int64 // answers other than the page
+	done     thread.WaitGroup
+}
+
+func (o *operator) load(clients int) *load {
+	l := &load{}
+	l.done.Add(clients)
+	for i := range clients {
+		o.must("start a client", o.s.Go(fmt.Sprintf("client %d", i), func(s sys.Sys) {
+			defer l.done.Done(s)
+			for !l.stop.Load() {
+				r, err := o.get(s, "/")
+				switch {
+				case err != nil:
+					l.failed.Add(1)
+				case r.status != 200 || r.body != page:
+					l.wrong.Add(1)
+				default:
+					l.answered.Add(1)
+				}
+			}
+		}))
+	}
+	return l
+}
+
+func (l *load) end(o *operator) {
+	l.stop.Store(true)
+	l.done.Wait(o.s)
+}
+
+// killChild kills a child with SIGKILL under load: only what it was answering
+// is lost, and there is another child within the parent's next tick.
+func killChild(o *operator, conf string) {
+	o.site()
+	o.configure(conf)
+	before := o.list(o.jail() + "/var/run")
+	srv := o.start().ready()
+	l := o.load(2)
+	const kills = 3
+	for range kills {
+		n := l.answered.Load()
+		o.eventually("the load goes on", func() bool { return l.answered.Load() > n+5 })
+		old := srv.children()
+		var victim int
+		o.eventually("there is a child to kill", func() bool {
+			old = srv.children()
+			victim = slices.Min(append(slices.Collect(maps.Keys(old)), 1<<30))
+			return len(old) > 0
+		})
+		o.must("kill -9", o.s.Kill(victim, sys.SIGKILL))
+		o.eventually("a new child lives", func() bool {
+			for pid := range srv.children() {
+				if !old[pid] {
+					return true
+				}
+			}
+			return false
+		})
+	}
+	n := l.answered.Load()
+	o.eventually("the load goes on", func() bool { return l.answered.Load() > n+5 })
+	l.end(o)
+	// Each kill loses at most the connections that the child had: one for each
+	// client.
+	if failed, wrong := l.failed.Load(), l.wrong.Load(); failed > kills*2 || wrong > 0 {
+		o.failf("%d connections failed and %d answers were wrong, of %d", failed, wrong, l.answered.Load())
+	}
+	o.must("kill -TERM", o.s.Kill(srv.pid, sys.SIGTERM))
+	if text := srv.output("shutting down"); !strings.Contains(text, "exit signal SIGKILL") {
+		o.failf("the server does not say that a child was killed:\n%s", text)
+	}
+	o.stopped(srv, before)
+}
+
+// stopGracefully is SIGWINCH: a connection that is open gets its answer, new
+// ones are refused.
+func stopGracefully(o *operator, conf string) {
+	o.site()
+	o.configure(conf)
+	before := o.list(o.jail() + "/var/run")
+	srv := o.start().ready()
+	c, err := o.dial(o.s)
+	o.must("connect", err)
+	br := bufio.NewReader(c)
+	if r, err := exchange(c, br, "GET", "/"); err != nil || r.status != 200 {
+		o.failf("before the stop: %+v, %v", r, err)
+	}
+	o.must("kill -WINCH", o.s.Kill(srv.pid, sys.SIGWINCH))
+	o.eventually("the PidFile is gone", func() bool { return !o.exists("jail/var/run/httpd.pid") })
+	r, err := exchange(c, br, "GET", "/")
+	if err != nil || r.status != 200 || r.body != page {
+		o.failf("an open connection during the stop: %+v, %v", r, err)
+	}
+	c.Close()
+	o.stopped(srv, before)
+}
+
+// killParent kills the parent with SIGKILL: the children notice and end, and
+// the next server starts although a PidFile and a LockFile are left.
+func killParent(o *operator, conf string) {
+	o.site()
+	o.configure(conf)
+	before := o.list(o.jail() + "/var/run")
+	srv := o.start().ready()
+	o.mustGet("/", 200)
+	o.must("kill -9", o.s.Kill(srv.pid, sys.SIGKILL))
+	if status := srv.wait(); status.Signal() != sys.SIGKILL {
+		o.failf("the server ended with %#x", uint32(status))
+	}
+	srv.output("") // ends when the last child has ended
+	again := o.start().ready()
+	o.mustGet("/", 200)
+	o.must("kill -TERM", o.s.Kill(again.pid, sys.SIGTERM))
+	if text := again.output("shutting down"); !strings.Contains(text, "Unclean shutdown of previous run?") {
+		o.failf("the second server does not warn about the PidFile:\n%s", text)
+	}
+	o.stopped(again, before)
+}
+
+// accessLog: opened outside, written inside.
+func accessLog(o *operator) {
+	o.site()
+	o.mkdirs("log")
+	conf := fmt.Sprintf(seed, "prefork", "sysvsem", few)
+	o.configure(strings.Replace(conf, `document_root = "/"`, `document_root = "/"
+  access_log {
+    path   = "DIR/log/access.log"
+    format = "common"
+  }`, 1))
+	before := o.list(o.jail() + "/var/run")
+	srv := o.start().ready()
+	o.mustGet("/", 200)
+	o.mustGet("/nothing", 404)
+	o.must("kill -TERM", o.s.Kill(srv.pid, sys.SIGTERM))
+	o.stopped(srv, before)
+	lines := strings.Split(strings.TrimSpace(o.readFile("log/access.log")), "\n")
+	if len(lines) != 2 ||
+		!strings.HasPrefix(lines[0], "127.0.0.1 - - [") || !strings.HasSuffix(lines[0], fmt.Sprintf(`"GET / HTTP/1.1" 200 %d`, len(page))) ||
+		!strings.Contains(lines[1], `"GET /nothing HTTP/1.1" 404 `) {
+		o.failf("the access log holds:\n%s", strings.Join(lines, "\n"))
+	}
+}
+
+// startFailures are the ways in which the seed's configuration does not start,
+// each with one error that names both views, the line and the mend.
+func startFailures() []scenario {
+	conf := fmt.Sprintf(seed, "prefork", "flock", few+seedFiles)
+	with := func(line string) string { return strings.Replace(conf, "pid_file ", line+"\n  pid_file ", 1) }
+	all := []struct {
+		name    string
+		conf    string
+		prepare func(o *operator)
+		want    []string
+	}{
+		{"no directory for the PidFile", strings.Replace(conf, "/var/run/httpd.pid", "/var/pid/httpd.pid", 1), nil,
+			[]string{"PidFile", "/var/pid/httpd.pid", "JAIL/var/pid/httpd.pid", "DIR/httpjail.hcl:", "mkdir -p JAIL/var/pid"}},
+		{"no directory for the LockFile", strings.Replace(conf, "/var/run/httpd.lock", "/var/lock/httpd.lock", 1), nil,
+			[]string{"LockFile", "/var/lock/httpd.lock", "JAIL/var/lock/httpd.lock", "DIR/httpjail.hcl:", "mkdir -p JAIL/var/lock"}},
+		{"no directory for the ScoreBoardFile", strings.Replace(conf, "/var/run/httpd.scoreboard", "/var/score/httpd.scoreboard", 1), nil,
+			[]string{"ScoreBoardFile", "/var/score/httpd.scoreboard", "JAIL/var/score/httpd.scoreboard", "DIR/httpjail.hcl:", "mkdir -p JAIL/var/score"}},
+		{"CoreDumpDirectory missing outside", with(`core_dump_directory = "DIR/core"`), func(o *operator) { o.mkdirs("jail" + o.dir + "/core") },
+			[]string{"core_dump_directory", "DIR/core", "DIR/httpjail.hcl:", "mkdir -p DIR/core"}},
+		{"CoreDumpDirectory missing in the jail", with(`core_dump_directory = "DIR/core"`), func(o *operator) { o.mkdirs("core") },
+			[]string{"core_dump_directory", "in the jail", "JAILDIR/core", "DIR/httpjail.hcl:", "mkdir -p JAILDIR/core"}},
+		{"unknown user", strings.Replace(conf, "USER", "user = \"nosuchuser\"", 1), nil,
+			[]string{"jail.user", "nosuchuser", "/etc/passwd", "DIR/httpjail.hcl:", "adduser"}},
+		{"port in use", conf, func(o *operator) {
+			fd, err := o.s.Socket(sys.AF_INET, sys.SOCK_STREAM|sys.SOCK_CLOEXEC, 0)
+			o.must("socket", err)
+			o.must("bind", o.s.Bind(fd, o.address()))
+			o.must("listen", o.s.Listen(fd, 1))
+		}, []string{"listen", "address already in use", "DIR/httpjail.hcl:1", "ss -ltnp"}},
+		{"no jail", strings.Replace(conf, `"JAIL"`, `"DIR/nojail"`, 1), nil,
+			[]string{"jail", "DIR/nojail", "DIR/httpjail.hcl:3", "no such file or directory"}},
+		{"no document_root", strings.Replace(conf, `document_root = "/"`, `document_root = "/htdocs"`, 1), nil,
+			[]string{"document_root", "JAIL/htdocs", "DIR/httpjail.hcl:", "create JAIL/htdocs"}},
+	}
+	var scenarios []scenario
+	for _, f := range all {
+		scenarios = append(scenarios, scenario{"does not start/" + f.name, func(o *operator) {
+			o.site()
+			if f.prepare != nil {
+				f.prepare(o)
+			}
+			o.configure(f.conf)
+			before := o.list(o.jail() + "/var/run")
+			srv := o.start()
+			status := srv.wait()
+			text := srv.output("")
+			if !status.Exited() || status.ExitStatus() != 1 {
+				o.failf("the server ended with %#x:\n%s", uint32(status), text)
+			}
+			for _, want := range f.want {
+				want = strings.NewReplacer("JAIL", o.jail(), "DIR", o.dir).Replace(want)
+				if !strings.Contains(text, want) {
+					o.failf("the error lacks %q:\n%s", want, text)
+				}
+			}
+			if n := strings.Count(text, "httpjail: "); n != 1 {
+				o.failf("%d errors instead of one:\n%s", n, text)
+			}
+			if after := o.list(o.jail() + "/var/run"); !maps.Equal(before, after) {
+				o.failf("left behind: %v", after)
+			}
+		}})
+	}
+	return scenarios
+}

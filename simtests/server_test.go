@@ -1,0 +1,93 @@
+package simtests
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"github.com/httpjail/httpjail/server"
+	"github.com/httpjail/httpjail/sys"
+	"github.com/httpjail/httpjail/sys/fake"
+	"github.com/httpjail/httpjail/sys/fake/sched"
+)
+
+// kernel is where the table runs.
+type kernel struct {
+	name string
+	run  func(t *testing.T, sc scenario)
+}
+
+var kernels = []kernel{
+	{"fake deterministic", func(t *testing.T, sc scenario) { runFake(t, sc, fake.Deterministic, 1) }},
+	{"fake free-running", func(t *testing.T, sc scenario) { runFake(t, sc, fake.FreeRunning, 1) }},
+}
+
+func TestServer(t *testing.T) {
+	for _, k := range kernels {
+		t.Run(k.name, func(t *testing.T) {
+			for _, sc := range scenarios() {
+				t.Run(sc.name, func(t *testing.T) { k.run(t, sc) })
+			}
+		})
+	}
+}
+
+// boot boots a machine on which the server is installed as /usr/sbin/httpjail.
+func boot(mode sched.Mode, seed uint64, program sys.Program) *fake.Machine {
+	return fake.Boot(fake.Config{Mode: mode, Seed: seed, StepLimit: 20_000_000, Image: func(m *fake.Machine) {
+		m.MkdirAll("/usr/sbin", 0o755, 0, 0)
+		m.MkdirAll("/etc", 0o755, 0, 0)
+		m.MkdirAll("/srv", 0o755, 0, 0)
+		m.Install("/usr/sbin/httpjail", 0o755, program)
+		m.WriteFile("/etc/passwd", []byte("root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\n"), 0o644, 0, 0)
+		m.WriteFile("/etc/group", []byte("root:x:0:\nwww-data:x:33:\n"), 0o644, 0, 0)
+	}})
+}
+
+// runFake runs a scenario on the simulated kernel and returns the machine's
+// trace hash.
+func runFake(t *testing.T, sc scenario, mode sched.Mode, seed uint64) uint64 {
+	t.Helper()
+	m := boot(mode, seed, server.Program)
+	defer m.Close()
+	var out bytes.Buffer
+	pid, err := m.Start(fake.ProcSpec{
+		Argv: []string{"operator"}, Stdout: &out, Stderr: &out,
+		Program: func(s sys.Sys, argv, env []string) int {
+			sc.run(&operator{s: s, dir: "/srv", exe: "/usr/sbin/httpjail", user: "www-data"})
+			return 0
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := m.Wait(pid)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out.Bytes())
+	}
+	if status != 0 {
+		t.Fatalf("the operator ended with %#x\n%s", uint32(status), out.Bytes())
+	}
+	if left := leaks(m); left != "" {
+		t.Fatalf("left on the machine: %s\n%s", left, out.Bytes())
+	}
+	return m.TraceHash()
+}
+
+// leaks names what a scenario has left on the machine.
+func leaks(m *fake.Machine) string {
+	var b bytes.Buffer
+	for _, p := range m.Processes() {
+		fmt.Fprintf(&b, "process %d %q; ", p.Pid, p.Argv)
+	}
+	for _, id := range m.SemIDs() {
+		fmt.Fprintf(&b, "semaphore %d; ", id)
+	}
+	for _, id := range m.ShmIDs() {
+		fmt.Fprintf(&b, "segment %d; ", id)
+	}
+	for _, a := range m.OpenListeners() {
+		fmt.Fprintf(&b, "listener %v; ", a)
+	}
+	return b.String()
+}
