@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,6 +29,11 @@ func TestMain(m *testing.M) {
 			os.Exit(99)
 		}
 		os.Exit(child(New()))
+	}
+	// Whoever started the tests may have left descriptors open.
+	if err := New().CloseRange(3, 1<<32-1, sys.CLOSE_RANGE_CLOEXEC); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
@@ -68,6 +74,7 @@ func fails(t testing.TB, err error, want sys.Errno) {
 }
 
 func closing(t testing.TB, s sys.Sys, fds ...int) {
+	fds = slices.Clone(fds)
 	t.Cleanup(func() {
 		for _, fd := range fds {
 			s.Close(fd)

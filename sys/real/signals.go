@@ -86,6 +86,11 @@ func (*thread) Sigaction(sig sys.Signal, disposition int) error {
 	}
 	switch disposition {
 	case sys.SIG_DFL:
+		if signal.Ignored(syscall.Signal(sig)) {
+			// Reset alone leaves an ignored signal ignored: the runtime
+			// installs its handler again only for a Notify.
+			signal.Notify(make(chan os.Signal, 1), syscall.Signal(sig))
+		}
 		signal.Reset(syscall.Signal(sig))
 	case sys.SIG_IGN:
 		signal.Ignore(syscall.Signal(sig))
