@@ -101,6 +101,7 @@ type Sched struct {
 	steps    uint64
 	limit    uint64
 	cond     func() bool // of the Run in progress
+	chosen   choice      // by the thread that gave way, for the hub
 }
 
 // New makes a scheduler without threads. seed is used in deterministic mode.
@@ -139,7 +140,8 @@ func (s *Sched) Current() *Thread { return s.current.Load() }
 
 // Run runs threads, in deterministic mode, until cond is true, none is left, all
 // wait for ever (*Deadlock) or the step limit is reached (ErrSteps). cond is
-// asked before each step, in another goroutine than the caller's; nil is never.
+// asked before each step, in another goroutine than the caller's: it looks, and
+// neither runs nor stops threads. nil is never.
 func (s *Sched) Run(cond func() bool) error {
 	if s.mode != Deterministic {
 		return ErrMode
@@ -170,33 +172,42 @@ func (s *Sched) hub(done chan<- error) {
 
 func (s *Sched) loop() error {
 	for {
-		if len(s.dying) == 0 {
-			if len(s.live) == 0 || s.cond != nil && s.cond() {
-				return nil
-			}
-			if s.limit > 0 && s.steps >= s.limit {
-				return ErrSteps
-			}
+		// The thread that gave way has chosen its successor, unless it ended.
+		n := s.chosen
+		if s.chosen = (choice{}); n == (choice{}) {
+			n = s.choose()
 		}
-		t := s.pick()
-		if t == nil {
-			return s.deadlock()
+		if n.stop || n.thread == nil {
+			return n.err
 		}
-		s.current.Store(t)
-		t.next() // until its next switch point
+		s.current.Store(n.thread)
+		n.thread.next() // until it gives way
 		s.current.Store(nil)
 	}
 }
 
-// pick chooses the thread that runs next and takes it off the runnable ones; nil
-// when all wait for ever.
-func (s *Sched) pick() *Thread {
-	s.steps++
+// choice is what happens next: a thread runs, or Run returns.
+type choice struct {
+	thread *Thread
+	stop   bool
+	err    error
+}
+
+// choose decides what happens next, and takes the thread that runs off the
+// runnable ones.
+func (s *Sched) choose() choice {
 	if len(s.dying) > 0 {
 		t := s.dying[0]
 		s.dying = slices.Delete(s.dying, 0, 1)
-		return t
+		return choice{thread: t}
 	}
+	if len(s.live) == 0 || s.cond != nil && s.cond() {
+		return choice{stop: true}
+	}
+	if s.limit > 0 && s.steps >= s.limit {
+		return choice{stop: true, err: ErrSteps}
+	}
+	s.steps++
 	if len(s.runnable) == 0 && len(s.timers) > 0 {
 		s.now = max(s.now, s.timers[0].deadline)
 	}
@@ -205,7 +216,7 @@ func (s *Sched) pick() *Thread {
 	}
 	n := len(s.runnable)
 	if n == 0 {
-		return nil
+		return choice{stop: true, err: s.deadlock()}
 	}
 	i := 0
 	if n > 1 {
@@ -213,7 +224,7 @@ func (s *Sched) pick() *Thread {
 	}
 	t := s.runnable[i]
 	s.runnable = slices.Delete(s.runnable, i, i+1)
-	return t
+	return choice{thread: t}
 }
 
 // Stop kills all threads and returns when they have unwound.
@@ -293,7 +304,10 @@ func byDeadline(a, b *Thread) int {
 // insert puts t into list, which order sorts.
 func insert(list []*Thread, t *Thread, order func(a, b *Thread) int) []*Thread {
 	i, _ := slices.BinarySearchFunc(list, t, order)
-	return slices.Insert(list, i, t)
+	list = append(list, t)
+	copy(list[i+1:], list[i:])
+	list[i] = t
+	return list
 }
 
 // remove takes t off list, if it is there.

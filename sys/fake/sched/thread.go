@@ -98,15 +98,20 @@ func (t *Thread) Switch() {
 		s.now += CallTime
 		s.runnable = insert(s.runnable, t, byID)
 		t.pause()
+		if t.killed.Load() {
+			runtime.Goexit()
+		}
 	}
 	t.interrupted.Store(false)
 }
 
-// pause hands over to the thread that is picked next, and returns when t is.
+// pause gives way to whatever is chosen to run next, and returns when it is t.
+// When that is at once no coroutine is switched.
 func (t *Thread) pause() {
-	t.yield(struct{}{})
-	if t.killed.Load() {
-		runtime.Goexit()
+	s := t.sched
+	if c := s.choose(); c.thread != t {
+		s.chosen = c
+		t.yield(struct{}{})
 	}
 }
 
@@ -204,7 +209,7 @@ func (t *Thread) block(deadline time.Duration) {
 		if t.deadline = deadline; deadline != Forever {
 			s.timers = insert(s.timers, t, byDeadline)
 		}
-		t.yield(struct{}{})
+		t.pause()
 		return
 	}
 	if deadline == Forever {
