@@ -36,9 +36,10 @@ func TestRandomAgainstLinux(t *testing.T) {
 			same("as " + actor)
 			same("umask 0")
 		}
-		same("mkdir /a 777")
-		same("mkdir /a/b 777")
-		same("chmod / 1777")
+		for _, call := range []string{"as root2", "chmod / 777", "mkdir /a 777", "mkdir /a/b 2777", "put /a/c 666 x", "mkdir /b 1777",
+			"put /b/a 6777 xy", "symlink ../a /b/c", "put /c 666 xyz", "chown /b/a 1000 1001", "mkdir /a/a 777", "put /a/a/b 644 x"} {
+			same(call)
+		}
 		n := rapid.IntRange(1, 80).Draw(rt, "calls")
 		for i := range n {
 			call := g.call()
@@ -77,16 +78,15 @@ func (g generator) pick(label string, of ...string) string {
 }
 
 func (g generator) path() string {
-	n := rapid.IntRange(1, 3).Draw(g.rt, "depth")
-	parts := make([]string, n)
+	parts := make([]string, rapid.SampledFrom([]int{1, 2, 2, 3}).Draw(g.rt, "depth"))
 	for i := range parts {
-		parts[i] = g.pick("name", "a", "b", "c", "d", "a", "b", "c", "..", ".")
+		parts[i] = g.pick("name", "a", "b", "a", "b", "a", "b", "c", "c", "d", "..", ".")
 	}
 	return g.pick("start", "", "/", "") + strings.Join(parts, "/") + g.pick("end", "", "", "", "", "/")
 }
 
 func (g generator) mode() string {
-	return g.pick("mode", "777", "666", "644", "755", "700", "1777", "2777", "4755", "6755", "2664", "0", "111", "444")
+	return g.pick("mode", "777", "777", "777", "666", "644", "755", "700", "1777", "2777", "4755", "6755", "2664", "0", "111", "444")
 }
 
 func (g generator) id() string { return g.pick("id", "-1", "0", "1000", "1001") }

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
@@ -13,15 +14,16 @@ import (
 	"github.com/httpjail/httpjail/sys"
 )
 
-// realMachine is the Linux that the test runs on. "/" of the scripts is a tmpfs
-// of its own.
+// realMachine is the Linux that the test runs on, seen from a mount namespace
+// with nothing in it but the test's own tmpfs: a script that escapes from its
+// chroot finds nothing of the host.
 type realMachine struct {
-	t      *testing.T
-	dir    string
-	last   string
-	flags  uintptr
-	mounts []string
-	procs  []*realProcess
+	t     *testing.T
+	owner *realProcess // lives at the root of the namespace
+	ns    int          // descriptor of the namespace
+	last  string       // mounted last, with
+	flags uintptr
+	procs []*realProcess
 }
 
 // newRealMachine is nil, and says why, where the real kernel cannot be asked.
@@ -30,45 +32,75 @@ func newRealMachine(t *testing.T) machine {
 		t.Log("not root: the table was not compared with the real kernel")
 		return nil
 	}
-	m := &realMachine{t: t, dir: t.TempDir()}
-	if err := unix.Mount("tmpfs", m.dir, "tmpfs", 0, "mode=755"); err != nil {
-		t.Logf("mount tmpfs: %v: the table was not compared with the real kernel", err)
+	signal.Ignore(unix.SIGXFSZ) // the file size limit is to be EFBIG
+	m := &realMachine{t: t, last: "/BASE"}
+	dir := t.TempDir()
+	owner, err := startThread(func() (err error) {
+		m.ns, err = newNamespace(dir)
+		return err
+	})
+	if err != nil {
+		t.Logf("%v: the table was not compared with the real kernel", err)
 		return nil
 	}
-	signal.Ignore(unix.SIGXFSZ) // the file size limit is to be EFBIG
-	m.mounts = []string{m.dir}
-	m.last = m.dir
+	m.owner = owner
 	t.Cleanup(m.close)
 	return m
 }
 
-func (m *realMachine) close() {
-	for _, p := range m.procs {
-		close(p.calls)
+// newNamespace moves the calling thread into a mount namespace whose root is an
+// empty tmpfs with another one at /BASE. dir is where it is built.
+func newNamespace(dir string) (ns int, err error) {
+	steps := []struct {
+		name string
+		call func() error
+	}{
+		{"unshare", func() error { return unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS) }},
+		{"mount --make-rprivate /", func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") }},
+		{"open the namespace", func() (err error) {
+			ns, err = unix.Open(fmt.Sprintf("/proc/self/task/%d/ns/mnt", unix.Gettid()), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			return err
+		}},
+		{"mount tmpfs", func() error { return unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755") }},
+		{"mkdir", func() error { return unix.Mkdir(dir+"/old", 0o700) }},
+		{"pivot_root", func() error { return unix.PivotRoot(dir, dir+"/old") }},
+		{"chdir", func() error { return unix.Chdir("/") }},
+		{"umount the host's", func() error { return unix.Unmount("/old", unix.MNT_DETACH) }},
+		{"rmdir", func() error { return unix.Rmdir("/old") }},
+		{"mkdir", func() error { return unix.Mkdir("/BASE", 0o755) }},
+		{"mount tmpfs", func() error { return unix.Mount("tmpfs", "/BASE", "tmpfs", 0, "mode=755") }},
 	}
-	for i := len(m.mounts) - 1; i >= 0; i-- {
-		unix.Unmount(m.mounts[i], unix.MNT_DETACH)
+	for _, s := range steps {
+		if err := s.call(); err != nil {
+			return -1, fmt.Errorf("%s: %w", s.name, err)
+		}
 	}
-	m.procs, m.mounts = nil, nil
+	return ns, nil
 }
 
-func (m *realMachine) base() string { return m.dir }
+func (m *realMachine) close() {
+	if m.owner == nil {
+		return
+	}
+	for _, p := range append(m.procs, m.owner) {
+		close(p.calls)
+	}
+	unix.Close(m.ns)
+	m.owner = nil
+}
 
 func (m *realMachine) mount(path string, flags MountFlags) error {
-	err := unix.Mount("tmpfs", m.dir+path, "tmpfs", uintptr(flags), "mode=755")
-	if err == nil {
-		m.mounts = append(m.mounts, m.dir+path)
-		m.last, m.flags = m.dir+path, uintptr(flags)
-	}
-	return err
+	m.last, m.flags = "/BASE"+path, uintptr(flags)
+	return m.owner.do(func() error { return unix.Mount("tmpfs", m.last, "tmpfs", m.flags, "mode=755") })
 }
 
 func (m *realMachine) remount(path string, flags MountFlags) error {
-	return unix.Mount("", m.dir+path, "", uintptr(flags)|unix.MS_REMOUNT, "")
+	return m.owner.do(func() error { return unix.Mount("", "/BASE"+path, "", uintptr(flags)|unix.MS_REMOUNT, "") })
 }
 
 func (m *realMachine) limit(bytes int64) {
-	if err := unix.Mount("", m.last, "", m.flags|unix.MS_REMOUNT, "size="+itoa(bytes)); err != nil {
+	err := m.owner.do(func() error { return unix.Mount("", m.last, "", m.flags|unix.MS_REMOUNT, "size="+itoa(bytes)) })
+	if err != nil {
 		m.t.Fatal(err)
 	}
 }
@@ -89,17 +121,27 @@ type realProcess struct {
 	fsize uint64
 }
 
-func (m *realMachine) process(c *Cred) process {
+// startThread starts a thread that begins with setup.
+func startThread(setup func() error) (*realProcess, error) {
 	p := &realProcess{calls: make(chan func()), fsize: sys.RLIM_INFINITY}
-	failed := make(chan error)
+	ready := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		failed <- m.become(c)
+		err := setup()
+		ready <- err
+		if err != nil {
+			return
+		}
 		for f := range p.calls {
 			f()
 		}
 	}()
-	if err := <-failed; err != nil {
+	return p, <-ready
+}
+
+func (m *realMachine) process(c *Cred) process {
+	p, err := startThread(func() error { return m.become(c) })
+	if err != nil {
 		m.t.Fatal(err)
 	}
 	m.procs = append(m.procs, p)
@@ -110,7 +152,10 @@ func (m *realMachine) become(c *Cred) error {
 	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_FILES); err != nil {
 		return err
 	}
-	if err := unix.Chroot(m.dir); err != nil {
+	if err := unix.Setns(m.ns, unix.CLONE_NEWNS); err != nil {
+		return err
+	}
+	if err := unix.Chroot("/BASE"); err != nil {
 		return err
 	}
 	if err := unix.Chdir("/"); err != nil {

@@ -360,6 +360,11 @@ var table = []struct{ name, script string }{
 		openat2 x d ../f r|noxdev
 		openat2 x d /a/f r|noxdev
 		openat2 x d /a/b r|noxdev -> EXDEV
+		openat2 x d abs r|noxdev -> EXDEV
+		openat2 x d ./abs r|noxdev -> EXDEV
+		openat2 x d ../a/abs r|noxdev
+		openat2 x d /a/abs r|noxdev
+		openat2 x d up r|noxdev
 		open b a/b r|dir
 		openat2 x b .. r|noxdev -> EXDEV
 		openat2 x b /f r|noxdev
@@ -409,6 +414,10 @@ var table = []struct{ name, script string }{
 		fchdir leak
 		cat secret -> "outside"
 		pwd -> (unreachable)/BASE
+		cat ../BASE/secret -> "outside"
+		cd ../../..
+		pwd -> (unreachable)/
+		ls . -> ..:4 .:4 BASE:4
 	`},
 	{"working_directory", `
 		mkdir a

@@ -25,6 +25,7 @@ type walker struct {
 	flags   int
 	resolve int // RESOLVE_*
 	root    Path
+	rooted  bool // root was needed, see jumpRoot
 	path    Path
 	links   int
 
@@ -96,20 +97,22 @@ func (w *walker) start(base Path, name string) error {
 		return sys.ENOTDIR
 	}
 	if w.resolve&(sys.RESOLVE_IN_ROOT|sys.RESOLVE_BENEATH) != 0 {
-		w.root = w.path
+		w.root, w.rooted = w.path, true
 	}
 	return nil
 }
 
-// jumpRoot is nd_jump_root.
+// jumpRoot is nd_jump_root. Linux sets nd->root only when it is first needed, and
+// the check for RESOLVE_NO_XDEV comes before that: an absolute symlink met by a
+// relative path is refused though it stays on the mount.
 func (w *walker) jumpRoot() error {
 	if w.resolve&sys.RESOLVE_BENEATH != 0 {
 		return sys.EXDEV
 	}
-	if w.resolve&sys.RESOLVE_NO_XDEV != 0 && w.path.Mount != nil && w.path.Mount != w.root.Mount {
+	if w.resolve&sys.RESOLVE_NO_XDEV != 0 && w.path.Mount != nil && (!w.rooted || w.path.Mount != w.root.Mount) {
 		return sys.EXDEV
 	}
-	w.path = w.root
+	w.path, w.rooted = w.root, true
 	return nil
 }
 
@@ -321,6 +324,7 @@ func (w *walker) jump(n *MagicNode) (err error) {
 // its root never meets the former: the escape from chroot(2).
 func (w *walker) dotdot() error {
 	p := w.path
+	w.rooted = true
 	up := p != w.root
 	for up && p.Dentry == p.Mount.root {
 		// choose_mountpoint
