@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/httpjail/httpjail/sys"
+	"golang.org/x/sys/unix"
 )
 
 func TestGettid(t *testing.T) {
@@ -135,7 +136,13 @@ func TestClock(t *testing.T) {
 	if d := time.Since(now); d < 0 || d > time.Minute {
 		t.Errorf("Now is %v away", d)
 	}
+	var before, after unix.Timespec
+	ok(t, unix.ClockGettime(unix.CLOCK_MONOTONIC, &before))
 	start := s.Monotonic()
+	ok(t, unix.ClockGettime(unix.CLOCK_MONOTONIC, &after))
+	if start < time.Duration(before.Nano()) || start > time.Duration(after.Nano()) {
+		t.Errorf("Monotonic %d is not between %d and %d", start, before.Nano(), after.Nano())
+	}
 	if err := s.Nanosleep(time.Millisecond); err == nil && s.Monotonic()-start < time.Millisecond {
 		t.Errorf("slept %v", s.Monotonic()-start)
 	}
