@@ -32,7 +32,8 @@ type Config struct {
 	// Seed decides everything that is left to chance: which thread runs next,
 	// which thread a signal interrupts, and what Getrandom returns.
 	Seed uint64
-	// Start is the real time at boot; the zero Time is 2026-01-01 00:00 UTC.
+	// Start is the real time at boot. The zero Time is 2026-01-01 00:00 UTC, and
+	// in free-running mode the host's time.
 	Start time.Time
 	// Hostname is /proc/sys/kernel/hostname; "" is "localhost".
 	Hostname string
@@ -97,7 +98,11 @@ func Boot(cfg Config) *Machine {
 		exits:   map[int]sys.WaitStatus{},
 		sigRand: rand.New(rand.NewPCG(cfg.Seed, 0x516)),
 	}
-	if m.start.IsZero() {
+	switch {
+	case !m.start.IsZero():
+	case cfg.Mode == FreeRunning:
+		m.start = time.Now()
+	default:
 		m.start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
 	if m.console == nil {

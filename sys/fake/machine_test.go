@@ -3,6 +3,9 @@ package fake_test
 import (
 	"bytes"
 	"errors"
+	"io"
+	"net"
+	"net/netip"
 	"runtime"
 	"strings"
 	"testing"
@@ -11,6 +14,7 @@ import (
 	"github.com/httpjail/httpjail/sys"
 	"github.com/httpjail/httpjail/sys/fake"
 	"github.com/httpjail/httpjail/sys/fake/sched"
+	"github.com/httpjail/httpjail/sys/thread"
 )
 
 // both runs a test on a machine in each mode. run waits until all processes have
@@ -190,6 +194,122 @@ func TestStrayGoroutineIsCaught(t *testing.T) {
 		}
 	}()
 	stray.Getpid()
+}
+
+func TestStrayGoroutineIsCaughtInFreeRunningMode(t *testing.T) {
+	var console bytes.Buffer
+	m := boot(t, fake.Config{Mode: fake.FreeRunning, Console: &console})
+	handle := make(chan sys.Sys, 1)
+	pid := m.StartFunc("victim", func(s sys.Sys) int {
+		handle <- s
+		for {
+			s.Getpid()
+		}
+	})
+	stray := <-handle
+	caught := make(chan any)
+	go func() {
+		defer func() { caught <- recover() }()
+		for {
+			stray.Getpid()
+		}
+	}()
+	// Whichever of the two comes second is caught. If it is the thread itself, its
+	// process dies, and the stray goroutine unwinds.
+	v := <-caught
+	if v == nil {
+		m.Wait(pid)
+		v = console.String()
+	}
+	if s, _ := v.(string); !strings.Contains(s, "victim") || !strings.Contains(s, "belongs to one thread") {
+		t.Errorf("panic %q", v)
+	}
+}
+
+func TestStepLimit(t *testing.T) {
+	m := boot(t, fake.Config{StepLimit: 100})
+	m.StartFunc("spins", func(s sys.Sys) int {
+		for {
+			s.Getpid()
+		}
+	})
+	want(t, "Run", m.Run(), sched.ErrSteps)
+	ok(t, "RunUntil", m.RunUntil(func() bool { return m.Monotonic() > 150*time.Microsecond }))
+}
+
+func TestThreadsWithUserSpaceLocks(t *testing.T) {
+	both(t, func(t *testing.T, m *fake.Machine) {
+		exits(t, m, func(s sys.Sys) int {
+			var mu thread.Mutex
+			var wg thread.WaitGroup
+			n := 0
+			for range 4 {
+				wg.Add(1)
+				ok(t, "go", s.Go("adder", func(s sys.Sys) {
+					for range 50 {
+						mu.Lock(s)
+						v := n
+						s.Gettid() // a switch point inside the lock
+						n = v + 1
+						mu.Unlock(s)
+					}
+					wg.Done(s)
+				}))
+			}
+			wg.Wait(s)
+			if n != 200 {
+				t.Errorf("%d additions, want 200", n)
+			}
+			return 0
+		})
+	})
+}
+
+func TestBridge(t *testing.T) {
+	m := boot(t, fake.Config{Mode: fake.FreeRunning})
+	addr := netip.MustParseAddrPort("127.0.0.1:8080")
+	listening := make(chan bool, 1)
+	m.StartFunc("echo", func(s sys.Sys) int {
+		l, _ := s.Socket(sys.AF_INET, sys.SOCK_STREAM, 0)
+		ok(t, "bind", s.Bind(l, sys.InetAddr(addr)))
+		ok(t, "listen", s.Listen(l, 5))
+		listening <- true
+		for {
+			c, _, err := s.Accept4(l, 0)
+			if err != nil {
+				return 1
+			}
+			in, err := sys.ReadAll(s, c, 1<<20)
+			ok(t, "read", err)
+			ok(t, "write", sys.WriteAll(s, c, in))
+			s.Close(c)
+		}
+	})
+	<-listening
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ok(t, "bridge", m.Bridge(addr, l))
+	for range 3 {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := bytes.Repeat([]byte("0123456789"), 20000)
+		go func() {
+			c.Write(data)
+			c.(*net.TCPConn).CloseWrite()
+		}()
+		got, err := io.ReadAll(c)
+		if !bytes.Equal(got, data) || err != nil {
+			t.Errorf("echoed %d bytes of %d, %v", len(got), len(data), err)
+		}
+		c.Close()
+	}
+	if err := fake.Boot(fake.Config{}).Bridge(addr, l); err == nil {
+		t.Error("a bridge in deterministic mode")
+	}
 }
 
 func TestCloseLeavesNoGoroutine(t *testing.T) {
