@@ -45,6 +45,7 @@ type Parent struct {
 	children map[int]child // by pid; iterated only through slots
 	slots    []int         // pid of each slot, 0: free
 	spares   spares
+	owed     int  // children to replace at the next tick
 	stopping bool // children that end are not replaced
 }
 
@@ -249,7 +250,11 @@ func (p *Parent) ended(pid int, c child, status sys.WaitStatus) error {
 	}
 	// One for one and at once, unless it died young: a child that cannot live
 	// would otherwise be spawned without end. Those wait for the tick.
-	if !p.stopping && p.sys.Monotonic()-c.started >= maintenance {
+	switch {
+	case p.stopping:
+	case p.sys.Monotonic()-c.started < maintenance:
+		p.owed++
+	default:
 		if err := p.spawnOne(); err != nil {
 			p.logf("%v", err)
 		}
@@ -286,6 +291,12 @@ func (p *Parent) spawnOne() error {
 
 // maintain keeps the number of idle threads between MinSpare and MaxSpare.
 func (p *Parent) maintain() {
+	for ; p.owed > 0; p.owed-- {
+		if err := p.spawnOne(); err != nil {
+			p.logf("%v", err)
+			return
+		}
+	}
 	idle, free := 0, 0
 	for slot, pid := range p.slots {
 		if pid == 0 {

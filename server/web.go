@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -20,16 +22,26 @@ import (
 // keeps in memory, so that both leave in one write.
 const writeBufferSize = 36 << 10
 
+// bodyPrefix is how much of a request's body is held in memory.
+const bodyPrefix = 64 << 10
+
 // web is HTTP in one child: fasthttp in the thread of the connection.
 type web struct {
-	cfg      *confhcl.Config
-	child    *mpm.Child
-	http     fasthttp.Server
-	handlers []func(*module.Request) bool
-	loggers  []func(*module.Request)
-	hosts    map[string]int // index of a site by name
-	fallback int            // the site of other names
-	stamp    atomic.Pointer[stamp]
+	cfg       *confhcl.Config
+	child     *mpm.Child
+	http      fasthttp.Server
+	handlers  []func(*module.Request) bool
+	loggers   []func(*module.Request)
+	hosts     map[string]int // index of a site by name
+	wildcards []wildcard     // in the order of the configuration
+	fallback  int            // the site of other names
+	stamp     atomic.Pointer[stamp]
+}
+
+// wildcard is a server_alias with * or ?.
+type wildcard struct {
+	pattern string
+	site    int
 }
 
 // stamp is the beginning of all responses of one second; see begin.
@@ -59,7 +71,12 @@ func newWeb(s sys.Sys, h *handover, child *mpm.Child, logf func(string, ...any))
 	for i := len(h.Config.Sites) - 1; i >= 0; i-- {
 		site := &h.Config.Sites[i]
 		for _, name := range append([]string{site.ServerName}, site.ServerAlias...) {
-			if name != "" {
+			switch {
+			case strings.ContainsAny(name, "*?"):
+				// A [ of an IPv6 address is no set of characters.
+				pattern := strings.ReplaceAll(name, "[", `\[`)
+				w.wildcards = slices.Insert(w.wildcards, 0, wildcard{pattern, i})
+			case name != "":
 				w.hosts[name] = i
 			}
 		}
@@ -71,11 +88,14 @@ func newWeb(s sys.Sys, h *handover, child *mpm.Child, logf func(string, ...any))
 		Handler:               w.handle,
 		NoDefaultServerHeader: true, // see begin
 		// One buffer holds the request line and all fields.
-		ReadBufferSize:        h.Config.LimitRequestLine + h.Config.LimitRequestFieldSize,
-		WriteBufferSize:       writeBufferSize,
-		DisableKeepalive:      !h.Config.KeepAlive,
-		MaxRequestsPerConn:    h.Config.MaxKeepAliveRequests,
-		MaxRequestBodySize:    int(h.Config.LimitRequestBody),
+		ReadBufferSize:     h.Config.LimitRequestLine + h.Config.LimitRequestFieldSize,
+		WriteBufferSize:    writeBufferSize,
+		DisableKeepalive:   !h.Config.KeepAlive,
+		MaxRequestsPerConn: h.Config.MaxKeepAliveRequests,
+		// A body is not read into memory before its handler runs, but for the
+		// first part; see answer for the limit.
+		StreamRequestBody:     true,
+		MaxRequestBodySize:    bodyPrefix,
 		Concurrency:           1 << 30,
 		NoDefaultDate:         true, // fasthttp's comes from time.Now
 		NoDefaultContentType:  true,
@@ -155,6 +175,11 @@ func (w *web) answer(r *module.Request) {
 		errorPage(r, fasthttp.StatusRequestURITooLong)
 		return
 	}
+	if limit := w.cfg.LimitRequestBody; limit > 0 && int64(r.Request.Header.ContentLength()) > limit {
+		errorPage(r, fasthttp.StatusRequestEntityTooLarge)
+		r.Response.SetConnectionClose() // the body is not worth reading
+		return
+	}
 	for _, handle := range w.handlers {
 		if handle(r) {
 			return
@@ -198,17 +223,25 @@ func errorPage(r *module.Request, status int) {
 	r.BodyBytes = int64(len(body))
 }
 
-// site chooses the site by the Host header's name, without its port.
+// site chooses the site by the Host header's name, without its port: by a name
+// in full, else by the first alias with a wildcard, else the fallback.
 func (w *web) site(ctx *fasthttp.RequestCtx) int {
-	if len(w.hosts) == 0 {
+	if len(w.hosts) == 0 && len(w.wildcards) == 0 {
 		return w.fallback
 	}
 	name := strings.ToLower(string(ctx.Request.Header.Host()))
 	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, ']') {
 		name = name[:i]
 	}
-	if i, ok := w.hosts[strings.TrimSuffix(name, ".")]; ok {
+	name = strings.TrimSuffix(name, ".")
+	if i, ok := w.hosts[name]; ok {
 		return i
+	}
+	for _, wild := range w.wildcards {
+		// A name has no slash, so path.Match's * is ServerAlias's.
+		if ok, _ := path.Match(wild.pattern, name); ok {
+			return wild.site
+		}
 	}
 	return w.fallback
 }

@@ -26,6 +26,9 @@ type operator struct {
 	exe  string // the server's executable
 	user string // whom children become; "" where there is nobody else to become
 	port uint16
+	// kills is how many children killChild kills: each costs a second of the
+	// kernel's clock.
+	kills int
 }
 
 // patience is how long an operator waits for what must come. It is no

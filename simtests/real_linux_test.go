@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	if name := os.Getenv(envScenario); name != "" {
 		for _, sc := range scenarios() {
 			if sc.name == name {
-				sc.run(&operator{s: real.New(), dir: os.Getenv(envDir), exe: "/proc/self/exe", user: os.Getenv(envUser)})
+				sc.run(&operator{s: real.New(), dir: os.Getenv(envDir), exe: "/proc/self/exe", user: os.Getenv(envUser), kills: 1})
 				os.Exit(leftOnThisKernel())
 			}
 		}

@@ -218,8 +218,7 @@ func killChild(o *operator, conf string) {
 	before := o.list(o.jail() + "/var/run")
 	srv := o.start().ready()
 	l := o.load(2)
-	const kills = 3
-	for range kills {
+	for range o.kills {
 		n := l.answered.Load()
 		o.eventually("the load goes on", func() bool { return l.answered.Load() > n+5 })
 		old := srv.children()
@@ -244,7 +243,7 @@ func killChild(o *operator, conf string) {
 	l.end(o)
 	// Each kill loses at most the connections that the child had: one for each
 	// client.
-	if failed, wrong := l.failed.Load(), l.wrong.Load(); failed > kills*2 || wrong > 0 {
+	if failed, wrong := l.failed.Load(), l.wrong.Load(); failed > int64(o.kills)*2 || wrong > 0 {
 		o.failf("%d connections failed and %d answers were wrong, of %d", failed, wrong, l.answered.Load())
 	}
 	o.must("kill -TERM", o.s.Kill(srv.pid, sys.SIGTERM))
