@@ -10,10 +10,13 @@ import (
 
 // Tree is a machine's mounts and all that is under them.
 type Tree struct {
-	// ProtectedSymlinks and its kin are the sysctls of /proc/sys/fs, see proc(5).
-	// They are set before the machine runs.
+	// The sysctls of /proc/sys/fs that guard sticky directories, see proc(5). New
+	// turns on the first two, as distributions do. They are set before the machine
+	// runs.
 	ProtectedSymlinks  bool
 	ProtectedHardlinks bool
+	ProtectedFifos     int // 0, 1 or 2
+	ProtectedRegular   int
 	// Random fills p for /dev/urandom.
 	Random func(p []byte)
 
@@ -64,6 +67,7 @@ func (m *Mount) SetFlags(flags MountFlags) { m.flags.Store(int32(flags)) }
 // and has mode 0755. start is the real time when the machine's clock is 0.
 func New(start time.Time) *Tree {
 	k := &Tree{
+		ProtectedSymlinks:  true,
 		ProtectedHardlinks: true,
 		start:              start.UnixNano(),
 		mounts:             make(map[Path]*Mount),

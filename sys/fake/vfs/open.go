@@ -205,6 +205,9 @@ func (w *walker) doOpen(op *opening) error {
 		if ino.isDir() {
 			return sys.EISDIR
 		}
+		if !w.mayCreateInSticky(ino) {
+			return sys.EACCES
+		}
 	}
 	if w.flags&lookupDirectory != 0 && !ino.isDir() {
 		return sys.ENOTDIR
@@ -234,6 +237,23 @@ func (w *walker) doOpen(op *opening) error {
 		return ino.truncate(w.t, 0)
 	}
 	return nil
+}
+
+// mayCreateInSticky is may_create_in_sticky: O_CREAT in a sticky directory finds
+// a file of somebody else, who may have put it there as a trap.
+func (w *walker) mayCreateInSticky(ino *Inode) bool {
+	dir, uid := w.parent.mode.Load(), ino.uid.Load()
+	if dir&sys.S_ISVTX == 0 || uid == w.parent.uid.Load() || uid == w.t.Cred.Uid {
+		return true
+	}
+	level := 1 // devices and sockets
+	switch ino.typ() {
+	case sys.S_IFREG:
+		level = w.k.ProtectedRegular
+	case sys.S_IFIFO:
+		level = w.k.ProtectedFifos
+	}
+	return level == 0 || dir&0o002 == 0 && (level == 1 || dir&0o020 == 0)
 }
 
 // mayOpen is may_open.

@@ -21,7 +21,12 @@ func TestRandomAgainstLinux(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		linux := newRealMachine(t)
 		defer linux.close()
-		both := [2]*interp{newInterp(newFakeMachine(t)), newInterp(linux)}
+		fake := newFakeMachine(t)
+		fake.k.ProtectedSymlinks = sysctl("symlinks", 1) != 0
+		fake.k.ProtectedHardlinks = sysctl("hardlinks", 1) != 0
+		fake.k.ProtectedFifos = sysctl("fifos", 0)
+		fake.k.ProtectedRegular = sysctl("regular", 0)
+		both := [2]*interp{newInterp(fake), newInterp(linux)}
 		same := func(call string) string {
 			a, b := both[0].do(call), both[1].do(call)
 			if a != b {

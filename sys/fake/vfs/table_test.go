@@ -1,6 +1,10 @@
 package vfs
 
-import "testing"
+import (
+	"os"
+	"strings"
+	"testing"
+)
 
 // table are the rules of the filesystem, each as a script.
 var table = []struct{ name, script string }{
@@ -567,6 +571,22 @@ var table = []struct{ name, script string }{
 		as owner 1002 1002
 		unlink tmp/yours
 		ls tmp -> ..:4 .:4
+	`},
+	{"create_in_sticky", `
+		mkdir tmp 1777
+		mkdir group 1770
+		chown group 0 1000
+		as u 1000 1000
+		mknod tmp/sock 140666
+		mknod group/sock 140666
+		put tmp/f 666
+		as v 1001 1000
+		try tmp/sock r|creat 644 -> EACCES
+		try tmp/sock r -> ENXIO
+		try tmp/sock r|creat|excl 644 -> EEXIST
+		try group/sock r|creat 644 -> ENXIO
+		as u
+		try tmp/sock r|creat 644 -> ENXIO
 	`},
 	{"protected_hardlinks", `
 		mkdir pub 777
@@ -1204,6 +1224,9 @@ func TestTable(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Run("fake", func(t *testing.T) { runOn(t, newFakeMachine(t), test.script) })
 			t.Run("linux", func(t *testing.T) {
+				if test.name == "protected_hardlinks" && sysctl("hardlinks", 1) == 0 {
+					t.Skip("the sysctl fs.protected_hardlinks is off")
+				}
 				if m := newRealMachine(t); m != nil {
 					runOn(t, m, test.script)
 				}
@@ -1212,8 +1235,61 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// sysctl is /proc/sys/fs/protected_WHAT, or def where there is none.
+func sysctl(what string, def int) int {
+	if b, err := os.ReadFile("/proc/sys/fs/protected_" + what); err == nil {
+		return num(strings.TrimSpace(string(b)))
+	}
+	return def
+}
+
 func runOn(t *testing.T, m machine, script string) {
 	in := newInterp(m)
 	in.procs["root"].Umask(0)
 	in.run(t, script)
+}
+
+// TestProtected runs what depends on sysctls that a test cannot set on the host.
+func TestProtected(t *testing.T) {
+	m := newFakeMachine(t)
+	in := newInterp(m)
+	in.run(t, `
+		mkdir tmp 1777
+		mkdir grp 1770
+		chown grp 0 1000
+		put secret 644 x
+		as u 1000 1000
+		symlink /secret tmp/l
+		symlink /secret grp/l
+		mknod tmp/q 10666
+		put tmp/f 666
+		mknod grp/q 10666
+		put grp/f 666
+		cat tmp/l -> "x"
+		as v 1001 1000
+		cat tmp/l -> EACCES
+		lstat tmp/l -> l0777 1000:1000 n1 s7
+		cat grp/l -> "x"
+		try tmp/l/ r -> EACCES
+		try tmp/f w|creat 644
+		try tmp/q rw|creat 644
+	`)
+	m.k.ProtectedSymlinks, m.k.ProtectedRegular, m.k.ProtectedFifos = false, 1, 1
+	in.run(t, `
+		cat tmp/l -> "x"
+		try tmp/f w|creat 644 -> EACCES
+		try tmp/f w
+		try tmp/q rw|creat 644 -> EACCES
+		try tmp/q rw
+		try grp/f w|creat 644
+		try grp/q rw|creat 644
+	`)
+	m.k.ProtectedRegular, m.k.ProtectedFifos = 2, 2
+	in.run(t, `
+		try grp/f w|creat 644 -> EACCES
+		try grp/q rw|creat 644 -> EACCES
+		as u
+		try grp/f w|creat 644
+		try tmp/f w|creat 644
+	`)
 }
