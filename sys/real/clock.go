@@ -25,7 +25,7 @@ func (*thread) Nanosleep(d time.Duration) error {
 }
 
 func (*thread) Getrandom(p []byte) (int, error) {
-	return transfer(unix.Syscall(unix.SYS_GETRANDOM, uintptr(data(p)), uintptr(len(p)), 0))
+	return result(unix.Syscall(unix.SYS_GETRANDOM, uintptr(data(p)), uintptr(len(p)), 0))
 }
 
 func timespec(d time.Duration) unix.Timespec { return unix.NsecToTimespec(int64(d)) }

@@ -55,9 +55,9 @@ func (*thread) Capset(c sys.CapSets) error {
 func (*thread) Prctl(option int, arg2, arg3, arg4, arg5 uintptr) (int, error) {
 	switch option {
 	case sys.PR_SET_PDEATHSIG, sys.PR_CAPBSET_DROP, sys.PR_SET_NO_NEW_PRIVS, sys.PR_CAP_AMBIENT:
-		return descriptor(syscall.AllThreadsSyscall6(unix.SYS_PRCTL, uintptr(option), arg2, arg3, arg4, arg5, 0))
+		return result(syscall.AllThreadsSyscall6(unix.SYS_PRCTL, uintptr(option), arg2, arg3, arg4, arg5, 0))
 	case sys.PR_GET_DUMPABLE, sys.PR_SET_DUMPABLE, sys.PR_CAPBSET_READ, sys.PR_GET_NO_NEW_PRIVS:
-		return descriptor(unix.RawSyscall6(unix.SYS_PRCTL, uintptr(option), arg2, arg3, arg4, arg5, 0))
+		return result(unix.RawSyscall6(unix.SYS_PRCTL, uintptr(option), arg2, arg3, arg4, arg5, 0))
 	}
 	return -1, sys.EINVAL
 }

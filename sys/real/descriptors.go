@@ -17,7 +17,7 @@ func (*thread) Dup3(oldfd, newfd, flags int) error {
 }
 
 func (*thread) Fcntl(fd, cmd, arg int) (int, error) {
-	return descriptor(unix.Syscall(unix.SYS_FCNTL, uintptr(fd), uintptr(cmd), uintptr(arg)))
+	return result(unix.Syscall(unix.SYS_FCNTL, uintptr(fd), uintptr(cmd), uintptr(arg)))
 }
 
 func (*thread) Pipe2(flags int) (r, w int, err error) {

@@ -18,11 +18,7 @@ func (*thread) Open(path string, flags int, mode uint32) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	fd, _, e := unix.Syscall6(unix.SYS_OPENAT, uintptr(cwd), uintptr(unsafe.Pointer(p)), uintptr(flags), uintptr(mode), 0, 0)
-	if e != 0 {
-		return -1, e
-	}
-	return int(fd), nil
+	return result(unix.Syscall6(unix.SYS_OPENAT, uintptr(cwd), uintptr(unsafe.Pointer(p)), uintptr(flags), uintptr(mode), 0, 0))
 }
 
 func (*thread) Openat2(dirfd int, path string, how sys.OpenHow) (int, error) {
@@ -32,39 +28,29 @@ func (*thread) Openat2(dirfd int, path string, how sys.OpenHow) (int, error) {
 		return -1, err
 	}
 	h := unix.OpenHow{Flags: uint64(how.Flags), Mode: uint64(how.Mode), Resolve: uint64(how.Resolve)}
-	fd, _, e := unix.Syscall6(unix.SYS_OPENAT2, uintptr(dirfd), uintptr(unsafe.Pointer(p)), uintptr(unsafe.Pointer(&h)), unsafe.Sizeof(h), 0, 0)
-	if e != 0 {
-		return -1, e
-	}
-	return int(fd), nil
+	return result(unix.Syscall6(unix.SYS_OPENAT2, uintptr(dirfd), uintptr(unsafe.Pointer(p)), uintptr(unsafe.Pointer(&h)), unsafe.Sizeof(h), 0, 0))
 }
 
-// transfer is the result of a call that returns a count of bytes.
-func transfer(n, _ uintptr, e unix.Errno) (int, error) {
+// result is the result of a call that returns a number: -1 with an error.
+func result(n, _ uintptr, e unix.Errno) (int, error) {
 	if e != 0 {
-		return 0, e
+		return -1, e
 	}
 	return int(n), nil
-}
-
-// descriptor is the result of a call that returns a file descriptor or another
-// number of which 0 is a good one.
-func descriptor(fd, _ uintptr, e unix.Errno) (int, error) {
-	if e != 0 {
-		return -1, e
-	}
-	return int(fd), nil
 }
 
 // data is the address of p's first byte.
 func data(p []byte) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(p)) }
 
+// Read and Write are x/sys's because those tell the race detector that data
+// which passes through a descriptor orders the threads.
+
 func (*thread) Read(fd int, p []byte) (int, error) {
-	return transfer(unix.Syscall(unix.SYS_READ, uintptr(fd), uintptr(data(p)), uintptr(len(p))))
+	return unix.Read(fd, p)
 }
 
 func (*thread) Write(fd int, p []byte) (int, error) {
-	return transfer(unix.Syscall(unix.SYS_WRITE, uintptr(fd), uintptr(data(p)), uintptr(len(p))))
+	return unix.Write(fd, p)
 }
 
 func (*thread) Writev(fd int, bufs [][]byte) (int, error) {
@@ -76,15 +62,15 @@ func (*thread) Writev(fd int, bufs [][]byte) (int, error) {
 	for _, b := range bufs {
 		iov = append(iov, unix.Iovec{Base: unsafe.SliceData(b), Len: uint64(len(b))})
 	}
-	return transfer(unix.Syscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(iov))), uintptr(len(iov))))
+	return result(unix.Syscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(iov))), uintptr(len(iov))))
 }
 
 func (*thread) Pread(fd int, p []byte, off int64) (int, error) {
-	return transfer(unix.Syscall6(unix.SYS_PREAD64, uintptr(fd), uintptr(data(p)), uintptr(len(p)), uintptr(off), 0, 0))
+	return result(unix.Syscall6(unix.SYS_PREAD64, uintptr(fd), uintptr(data(p)), uintptr(len(p)), uintptr(off), 0, 0))
 }
 
 func (*thread) Pwrite(fd int, p []byte, off int64) (int, error) {
-	return transfer(unix.Syscall6(unix.SYS_PWRITE64, uintptr(fd), uintptr(data(p)), uintptr(len(p)), uintptr(off), 0, 0))
+	return result(unix.Syscall6(unix.SYS_PWRITE64, uintptr(fd), uintptr(data(p)), uintptr(len(p)), uintptr(off), 0, 0))
 }
 
 func (*thread) Lseek(fd int, off int64, whence int) (int64, error) {

@@ -39,7 +39,7 @@ func (*thread) MemfdCreate(name string, flags int) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	return descriptor(unix.Syscall(unix.SYS_MEMFD_CREATE, uintptr(unsafe.Pointer(p)), uintptr(flags), 0))
+	return result(unix.Syscall(unix.SYS_MEMFD_CREATE, uintptr(unsafe.Pointer(p)), uintptr(flags), 0))
 }
 
 // word is the 32-bit word at off. EINVAL: not aligned; EFAULT: not in m, both as
@@ -74,5 +74,5 @@ func (*thread) FutexWake(m sys.Mem, off int, n int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return transfer(unix.Syscall(unix.SYS_FUTEX, uintptr(addr), futexWake, uintptr(n)))
+	return result(unix.Syscall(unix.SYS_FUTEX, uintptr(addr), futexWake, uintptr(n)))
 }

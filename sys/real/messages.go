@@ -12,15 +12,15 @@ func (*thread) Sendfile(out, in int, off int64, count int) (int, error) {
 	if off >= 0 {
 		offp = &off
 	}
-	return transfer(unix.Syscall6(unix.SYS_SENDFILE, uintptr(out), uintptr(in), uintptr(unsafe.Pointer(offp)), uintptr(count), 0, 0))
+	return result(unix.Syscall6(unix.SYS_SENDFILE, uintptr(out), uintptr(in), uintptr(unsafe.Pointer(offp)), uintptr(count), 0, 0))
 }
 
 func (*thread) Send(fd int, p []byte, flags int) (int, error) {
-	return transfer(unix.Syscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(data(p)), uintptr(len(p)), uintptr(flags), 0, 0))
+	return result(unix.Syscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(data(p)), uintptr(len(p)), uintptr(flags), 0, 0))
 }
 
 func (*thread) Recv(fd int, p []byte, flags int) (int, error) {
-	return transfer(unix.Syscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(data(p)), uintptr(len(p)), uintptr(flags), 0, 0))
+	return result(unix.Syscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(data(p)), uintptr(len(p)), uintptr(flags), 0, 0))
 }
 
 // scmMaxFd is the most descriptors that one message carries: SCM_MAX_FD of the
@@ -38,7 +38,7 @@ type rights struct {
 func (*thread) Sendmsg(fd int, p []byte, fds []int, flags int) (int, error) {
 	var ctl rights
 	if len(fds) > len(ctl.fds) {
-		return 0, sys.EINVAL
+		return -1, sys.EINVAL
 	}
 	iov := unix.Iovec{Base: unsafe.SliceData(p), Len: uint64(len(p))}
 	msg := unix.Msghdr{Iov: &iov, Iovlen: 1}
@@ -51,7 +51,7 @@ func (*thread) Sendmsg(fd int, p []byte, fds []int, flags int) (int, error) {
 		msg.Control = (*byte)(unsafe.Pointer(&ctl))
 		msg.SetControllen(unix.CmsgLen(4 * len(fds)))
 	}
-	return transfer(unix.Syscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), uintptr(flags)))
+	return result(unix.Syscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), uintptr(flags)))
 }
 
 // Recvmsg offers room for exactly len(fds) descriptors: CMSG_LEN, because the
@@ -66,7 +66,7 @@ func (*thread) Recvmsg(fd int, p []byte, fds []int, flags int) (n, nfds, msgflag
 	}
 	r, _, e := unix.Syscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), uintptr(flags))
 	if e != 0 {
-		return 0, 0, 0, e
+		return -1, 0, 0, e
 	}
 	if int(msg.Controllen) >= unix.SizeofCmsghdr && ctl.hdr.Level == unix.SOL_SOCKET && ctl.hdr.Type == unix.SCM_RIGHTS {
 		nfds = (int(ctl.hdr.Len) - unix.SizeofCmsghdr) / 4

@@ -9,7 +9,7 @@ import (
 )
 
 func (*thread) Socket(domain, typ, proto int) (int, error) {
-	return descriptor(unix.RawSyscall(unix.SYS_SOCKET, uintptr(domain), uintptr(typ), uintptr(proto)))
+	return result(unix.RawSyscall(unix.SYS_SOCKET, uintptr(domain), uintptr(typ), uintptr(proto)))
 }
 
 func (*thread) Bind(fd int, addr sys.SockAddr) error {

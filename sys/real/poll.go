@@ -19,12 +19,12 @@ func (*thread) Poll(fds []sys.PollFd, timeout time.Duration) (int, error) {
 		ts = timespec(timeout)
 		tsp = &ts
 	}
-	return transfer(unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(unsafe.SliceData(fds))), uintptr(len(fds)),
+	return result(unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(unsafe.SliceData(fds))), uintptr(len(fds)),
 		uintptr(unsafe.Pointer(tsp)), 0, sigsetSize, 0))
 }
 
 func (*thread) EpollCreate1(flags int) (int, error) {
-	return descriptor(unix.RawSyscall(unix.SYS_EPOLL_CREATE1, uintptr(flags), 0, 0))
+	return result(unix.RawSyscall(unix.SYS_EPOLL_CREATE1, uintptr(flags), 0, 0))
 }
 
 func (*thread) EpollCtl(epfd, op, fd int, ev sys.EpollEvent) error {
@@ -43,7 +43,7 @@ func (*thread) EpollWait(epfd int, events []sys.EpollEvent, timeout time.Duratio
 	}
 	var buf [64]unix.EpollEvent // fewer than asked for is no error: the rest stays ready
 	n, err := epollPwait2(epfd, unsafe.Pointer(&buf), min(len(events), len(buf)), timeout)
-	for i, ev := range buf[:n] {
+	for i, ev := range buf[:max(n, 0)] {
 		events[i] = sys.EpollEvent{Events: ev.Events, Fd: ev.Fd, Pad: ev.Pad}
 	}
 	return n, err
@@ -62,7 +62,7 @@ func epollPwait2(epfd int, events unsafe.Pointer, n int, timeout time.Duration) 
 		r, _, e = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(events), uintptr(n),
 			uintptr(milliseconds(timeout)), 0, sigsetSize)
 	}
-	return transfer(r, 0, e)
+	return result(r, 0, e)
 }
 
 // milliseconds is d for epoll_wait(2), rounded up: a wait that ends too early

@@ -30,11 +30,11 @@ func (*thread) Setpgid(pid, pgid int) error {
 }
 
 func (*thread) Getpgid(pid int) (int, error) {
-	return descriptor(unix.RawSyscall(unix.SYS_GETPGID, uintptr(pid), 0, 0))
+	return result(unix.RawSyscall(unix.SYS_GETPGID, uintptr(pid), 0, 0))
 }
 
 func (*thread) Setsid() (int, error) {
-	return descriptor(unix.RawSyscall(unix.SYS_SETSID, 0, 0, 0))
+	return result(unix.RawSyscall(unix.SYS_SETSID, 0, 0, 0))
 }
 
 // Getrlimit of RLIMIT_NOFILE shows the soft limit as the Go runtime has raised

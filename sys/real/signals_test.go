@@ -99,6 +99,18 @@ func init() {
 		s.Kill(s.Getpid(), sys.SIGTERM)
 		select {}
 	}
+	// write(2) to a broken pipe fails and does not kill, whatever its number: it
+	// is os.File that kills the process for 1 and 2.
+	children["sigpipe"] = func(s sys.Sys) int {
+		r, w, _ := s.Pipe2(sys.O_CLOEXEC)
+		s.Close(r)
+		out, _ := s.Fcntl(1, sys.F_DUPFD_CLOEXEC, 10)
+		s.Dup3(w, 1, 0)
+		_, err := s.Write(1, []byte("x"))
+		s.Dup3(out, 1, 0)
+		fmt.Println(err == sys.EPIPE)
+		return 0
+	}
 	// With SIGCHLD ignored nobody becomes a zombie, see wait(2).
 	children["nozombies"] = func(s sys.Sys) int {
 		exe, _ := s.Open("/proc/self/exe", sys.O_PATH|sys.O_CLOEXEC, 0)
@@ -108,6 +120,12 @@ func init() {
 		_, _, err = s.Wait4(-1, 0)
 		fmt.Println(err == sys.ECHILD)
 		return 0
+	}
+}
+
+func TestBrokenPipe(t *testing.T) {
+	if got := runChild(t, "sigpipe"); got != "true" {
+		t.Errorf("child says %q", got)
 	}
 }
 

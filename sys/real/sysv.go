@@ -18,7 +18,7 @@ const (
 )
 
 func (*thread) Semget(key, nsems, flags int) (int, error) {
-	return descriptor(unix.Syscall(unix.SYS_SEMGET, uintptr(key), uintptr(nsems), uintptr(flags)))
+	return result(unix.Syscall(unix.SYS_SEMGET, uintptr(key), uintptr(nsems), uintptr(flags)))
 }
 
 // Semtimedop passes ops as they are: sys.Sembuf is struct sembuf.
@@ -40,7 +40,7 @@ func (*thread) SemSetval(id, num, val int) error {
 }
 
 func (*thread) SemGetval(id, num int) (int, error) {
-	return descriptor(unix.Syscall6(unix.SYS_SEMCTL, uintptr(id), uintptr(num), getval, 0, 0, 0))
+	return result(unix.Syscall6(unix.SYS_SEMCTL, uintptr(id), uintptr(num), getval, 0, 0, 0))
 }
 
 func (*thread) SemStat(id int) (sys.SemidDs, error) {
@@ -64,7 +64,7 @@ func (*thread) SemRmid(id int) error {
 }
 
 func (*thread) Shmget(key, size, flags int) (int, error) {
-	return descriptor(unix.Syscall(unix.SYS_SHMGET, uintptr(key), uintptr(size), uintptr(flags)))
+	return result(unix.Syscall(unix.SYS_SHMGET, uintptr(key), uintptr(size), uintptr(flags)))
 }
 
 // Shmat asks for the size with IPC_STAT after attaching: the kernel does not say
