@@ -116,9 +116,10 @@ type normaliser struct {
 	ids map[string]map[string]string // by kind and number
 }
 
-// id is the ordinal of a number. 0 means none, or oneself, and stays.
+// id is the ordinal of a number. Process 0 is oneself, and port 0 none: both
+// stay. 0 is an id like another of System V IPC.
 func (n *normaliser) id(kind, number string) string {
-	if number == "0" {
+	if number == "0" && (kind == "P" || kind == "port") {
 		return number
 	}
 	m := n.ids[kind]

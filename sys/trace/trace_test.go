@@ -304,6 +304,9 @@ httpd[4711/4711] setpgid(4712, 4712) = 0
 httpd[4711/4711] wait4(-1, 0) = 4712, status={exited 3}
 httpd[4711/4711] semget(IPC_PRIVATE, 1, 0600) = 32769
 httpd[4711/4711] semtimedop(32769, [{0, -1, 0}], -1) = 0
+httpd[4711/4711] shmget(IPC_PRIVATE, 1, 0600) = 0
+httpd[4711/4711] shmat(0, 0) = mem(4096)
+httpd[4711/4711] bind(4, {AF_INET 127.0.0.1:0}) = 0
 httpd[4711/4711] bind(4, {AF_INET6 [::1]:8080}) = 0
 httpd[4711/4711] accept4(4, 0) = 5, peer={AF_INET 127.0.0.1:40000}
 httpd[4711/4711] readlink("/l") = "a) = 4711"
@@ -323,6 +326,9 @@ httpd[P1/T1] setpgid(P3, P3) = 0
 httpd[P1/T1] wait4(-1, 0) = P3, status={exited 3}
 httpd[P1/T1] semget(IPC_PRIVATE, 1, 0600) = sem1
 httpd[P1/T1] semtimedop(sem1, [{0, -1, 0}], -1) = 0
+httpd[P1/T1] shmget(IPC_PRIVATE, 1, 0600) = shm1
+httpd[P1/T1] shmat(shm1, 0) = mem(4096)
+httpd[P1/T1] bind(4, {AF_INET 127.0.0.1:0}) = 0
 httpd[P1/T1] bind(4, {AF_INET6 [::1]:port1}) = 0
 httpd[P1/T1] accept4(4, 0) = 5, peer={AF_INET 127.0.0.1:port2}
 httpd[P1/T1] readlink("/l") = "a) = 4711"
