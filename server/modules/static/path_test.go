@@ -97,7 +97,7 @@ func FuzzClean(f *testing.F) {
 		if err != nil {
 			t.Fatalf("clean(%q) = %q, but net/url says %v", raw, path, err)
 		}
-		if !strings.ContainsAny(raw, "%") && plain([]byte(raw)) && decoded != string(path) {
+		if raw != "" && plain([]byte(raw)) && decoded != string(path) {
 			t.Fatalf("clean(%q) = %q, net/url says %q", raw, path, decoded)
 		}
 		// A Location made of it is a path on this server, and the same one.

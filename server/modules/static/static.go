@@ -108,6 +108,7 @@ func openSite(s sys.Sys, cfg *confhcl.Config, c *confhcl.Site) (*site, error) {
 	if !c.FollowSymlinks {
 		st.resolve |= sys.RESOLVE_NO_SYMLINKS
 	}
+	// any order: sorted below.
 	for key, value := range c.Headers {
 		st.headers = append(st.headers, header{[]byte(textproto.CanonicalMIMEHeaderKey(key)), []byte(value)})
 	}

@@ -130,6 +130,7 @@ func notVisible(r rune) bool { return r <= ' ' || r >= 0x7f }
 func typeTable(configured map[string]string) map[string]string {
 	types := maps.Clone(commonTypes)
 	maps.Copy(types, configured)
+	// any order: each entry for itself.
 	for extension, t := range types {
 		if strings.HasPrefix(t, "text/") && !strings.Contains(t, ";") {
 			types[extension] = t + "; charset=utf-8"
