@@ -125,13 +125,16 @@ func TestLinuxAndSimulatedKernel(t *testing.T) {
 
 	m := fake.Boot(fake.Config{Mode: fake.Deterministic})
 	defer m.Close()
-	m.MkdirAll(dir, 0o700, 0, 0)
-	m.StartFunc("p", func(s sys.Sys) int {
-		fill(s)
-		s.Umask(0)
-		work(intercept.Wrap(s, "p", trace.New(&onFake, trace.Options{})), dir)
-		return 0
+	m.MkdirAll(dir, 0o755, os.Getuid(), os.Getgid())
+	prog := intercept.Program(func(s sys.Sys, _, _ []string) int { work(s, dir); return 0 },
+		trace.New(&onFake, trace.Options{}))
+	_, err = m.Start(fake.ProcSpec{
+		Argv: []string{"p"}, Uid: os.Getuid(), Gid: os.Getgid(),
+		Program: func(s sys.Sys, argv, env []string) int { fill(s); s.Umask(0); return prog(s, argv, env) },
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := m.Run(); err != nil {
 		t.Fatal(err)
 	}
