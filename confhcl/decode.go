@@ -42,6 +42,7 @@ func (d *decoder) warnf(at hcl.Range, summary, format string, args ...any) {
 // check reports the names in a block that its schema does not have, and the
 // required ones that are missing; header is the line the block starts with.
 func (d *decoder) check(body *hclsyntax.Body, header hcl.Range, s schema) {
+	// any order: diagnostics are sorted by their place in the file.
 	for name, a := range body.Attributes {
 		if !slices.Contains(s.attributes, name) {
 			d.errorf(a.NameRange, "Unknown argument", "%s has no argument %q.%s",

@@ -183,6 +183,7 @@ func (d *decoder) mpm(body *hclsyntax.Body, serverRoot string) MPM {
 	for _, v := range []*Located{&m.PidFile, &m.AcceptMutex, &m.LockFile, &m.ScoreBoardFile, &m.CoreDumpDirectory} {
 		v.Range = at
 	}
+	// any order: diagnostics are sorted by their place in the file.
 	for name, a := range b.Body.Attributes {
 		if has := having(name); has != nil && !slices.Contains(has, m.Name) {
 			d.errorf(a.NameRange, "Not in this MPM", "%s has no %s. %s.", m.Name, name, only(has))

@@ -21,6 +21,7 @@ import (
 // a configuration from somebody else must not command the terminal.
 func Print(w io.Writer, src map[string][]byte, diags hcl.Diagnostics, color bool, columns int) {
 	files := map[string]*hcl.File{}
+	// any order: the files go into a map.
 	for name, text := range src {
 		if checkSize(name, text) != nil {
 			continue // the writer says that there is no source

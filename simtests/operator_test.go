@@ -5,9 +5,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/netip"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -219,7 +221,7 @@ type process struct {
 }
 
 func (o *operator) processes() (all []process) {
-	for name := range o.list("/proc") {
+	for _, name := range slices.Sorted(maps.Keys(o.list("/proc"))) {
 		pid, err := strconv.Atoi(name)
 		if err != nil {
 			continue

@@ -29,7 +29,7 @@ var forbidden = map[string][]string{
 	"os/exec":      nil,
 	"os/signal":    nil,
 	"net":          {"ErrClosed"},
-	"net/http":     nil,
+	"net/http":     {"TimeFormat", "ParseTime"},
 	"syscall":      nil,
 	"math/rand":    nil,
 	"math/rand/v2": nil,
