@@ -37,12 +37,13 @@
 //   - There is no fork without exec: Spawn is both.
 //   - No process is ever stopped: SIGSTOP is ENOSYS, and SIGTSTP, SIGTTIN and
 //     SIGTTOU do nothing by default. SIGCONT does nothing.
-//   - No core is dumped.
-//   - A signal that does not kill interrupts one thread, chosen by the seed, as
-//     the handlers of the Go runtime do on the real kernel. Signals whose default
-//     action is to be ignored (SIGCHLD, SIGURG, SIGWINCH) interrupt too. SIGUSR1
-//     and its like, which the Go runtime swallows, kill as signal(7) says.
-//   - SIGPIPE is sent for the descriptors 1 and 2 only, as to a Go program.
+//   - Signals have the default actions that the Go runtime gives them on the real
+//     kernel, not those of signal(7): SIGUSR1 is swallowed, SIGQUIT is exit
+//     status 2, and every write to a broken pipe is EPIPE. One that does not kill
+//     interrupts one thread, chosen by the seed, even if it is SIGCHLD and nobody
+//     asked for it.
+//   - A panic of a program is death by SIGABRT, as with GOTRACEBACK=crash. No core
+//     is dumped.
 //   - [sys.Signals].Signalfd always reads the signals of the process that made it.
 //   - Namespaces, the ambient capability set, securebits, ptrace, seccomp and
 //     cgroups do not exist. Prctl returns EINVAL for what it does not know.

@@ -157,7 +157,7 @@ func (m *Machine) newProcess(parent *process, a *attrs, argv, env []string, exe 
 	if exe.Dentry != nil {
 		m.tree.DenyWrite(exe)
 	}
-	p.signals.ignored = parent.signals.ignored
+	p.signals.ignored = parent.signals.ignored & inherited
 	p.attrs.Store(a)
 	parent.children = append(parent.children, p)
 	m.procs = append(m.procs, p)
@@ -255,7 +255,7 @@ func defaultLimits() (l [numLimits]sys.Rlimit) {
 		l[i] = sys.Rlimit{Cur: sys.RLIM_INFINITY, Max: sys.RLIM_INFINITY}
 	}
 	l[sys.RLIMIT_CORE].Cur = 0
-	l[sys.RLIMIT_NOFILE] = sys.Rlimit{Cur: 1024, Max: 512 * 1024} // as systemd starts services
+	l[sys.RLIMIT_NOFILE] = sys.Rlimit{Cur: 512 * 1024, Max: 512 * 1024} // as systemd starts services and the Go runtime raises it
 	return l
 }
 

@@ -382,26 +382,24 @@ func TestRlimits(t *testing.T) {
 	})
 }
 
-func TestFileSizeLimitKills(t *testing.T) {
+func TestFileSizeLimit(t *testing.T) {
 	m := boot(t, fake.Config{})
-	pid := m.StartFunc("test", func(s sys.Sys) int {
+	exits(t, m, func(s sys.Sys) int {
+		sig, _ := s.Signalfd([]sys.Signal{sys.SIGXFSZ}, sys.SFD_NONBLOCK)
 		s.Setrlimit(sys.RLIMIT_FSIZE, sys.Rlimit{Cur: 3, Max: 3})
 		fd, _ := s.Open("/f", sys.O_WRONLY|sys.O_CREAT, 0o600)
 		if n, err := s.Write(fd, []byte("12345")); n != 3 || err != nil {
 			t.Errorf("write up to the limit: %d, %v", n, err)
 		}
-		s.Write(fd, []byte("12345"))
-		return 0
-	})
-	if status, err := m.Wait(pid); status.Signal() != sys.SIGXFSZ || err != nil {
-		t.Errorf("died of %v, %v", status.Signal(), err)
-	}
-	exits(t, m, func(s sys.Sys) int {
-		s.Sigaction(sys.SIGXFSZ, sys.SIG_IGN)
-		s.Setrlimit(sys.RLIMIT_FSIZE, sys.Rlimit{Cur: 3, Max: 3})
-		fd, _ := s.Open("/g", sys.O_WRONLY|sys.O_CREAT, 0o600)
-		_, err := s.Pwrite(fd, []byte("1"), 3)
+		_, err := s.Read(sig, make([]byte, 1))
+		want(t, "read of no signal", err, sys.EAGAIN)
+		_, err = s.Write(fd, []byte("12345"))
+		want(t, "write", err, sys.EFBIG)
+		_, err = s.Read(sig, make([]byte, 1))
+		ok(t, "read of SIGXFSZ", err)
+		_, err = s.Pwrite(fd, []byte("1"), 3)
 		want(t, "pwrite", err, sys.EFBIG)
+		want(t, "ftruncate", s.Ftruncate(fd, 4), sys.EFBIG)
 		return 0
 	})
 }

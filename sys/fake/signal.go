@@ -8,7 +8,7 @@ import (
 
 // signalState is what a process does with signals.
 type signalState struct {
-	ignored signalSet // SIG_IGN; survives execve(2)
+	ignored signalSet // SIG_IGN
 	handled signalSet // named to Signalfd
 	pending signalSet // delivered, handled and not yet read
 	queue   sched.Queue
@@ -17,20 +17,31 @@ type signalState struct {
 // lastSignal is _NSIG.
 const lastSignal = 64
 
-// defaultIgnored are the signals whose default action is to do nothing, see
-// signal(7).
-const defaultIgnored = signalSet(1<<(sys.SIGCHLD-1) | 1<<(sys.SIGCONT-1) | 1<<(sys.SIGURG-1) | 1<<(sys.SIGWINCH-1))
+// Programs are Go programs on the real kernel, where the Go runtime has a handler
+// for nearly every signal. A signal that the program did not ask for kills if it
+// is one of killing, ends with exit status 2 and the goroutines' stacks if it is
+// one of crashing, and is swallowed else: see "Default behavior of signals in Go
+// programs" in package os/signal. Those of stopping have the kernel's default
+// action, which is not simulated.
+const (
+	killing = signalSet(1<<(sys.SIGHUP-1) | 1<<(sys.SIGINT-1) | 1<<(sys.SIGTERM-1) |
+		1<<(32-1) | 1<<(34-1)) // the runtime leaves these two to the C library
+	crashing = signalSet(1<<(sys.SIGQUIT-1) | 1<<(sys.SIGILL-1) | 1<<(sys.SIGTRAP-1) | 1<<(sys.SIGABRT-1) |
+		1<<(sys.SIGBUS-1) | 1<<(sys.SIGFPE-1) | 1<<(sys.SIGSEGV-1) | 1<<(16-1) | 1<<(sys.SIGSYS-1))
+	stopping = signalSet(1<<(sys.SIGTSTP-1) | 1<<(sys.SIGTTIN-1) | 1<<(sys.SIGTTOU-1))
 
-// stopping are the signals whose default action is to stop the process, which
-// the simulated kernel does not do.
-const stopping = signalSet(1<<(sys.SIGSTOP-1) | 1<<(sys.SIGTSTP-1) | 1<<(sys.SIGTTIN-1) | 1<<(sys.SIGTTOU-1))
+	// inherited are the signals that stay ignored across execve(2): the runtime
+	// replaces SIG_IGN of others by its handler when the program starts.
+	inherited = signalSet(1<<(sys.SIGHUP-1) | 1<<(sys.SIGINT-1))
+)
+
+// crashStatus is the exit status of a Go program that crashed.
+const crashStatus = 2
 
 // deliver sends sig to p. Machine.mu is held, and is given back with unlock.
 //
-// A signal that does not kill interrupts one of the process's threads, whichever
-// it is: in a Go program on the real kernel the runtime has a handler for
-// nearly every signal, SIGCHLD and SIGURG included, and the kernel picks the
-// thread.
+// A signal that has a handler interrupts one of the process's threads, whichever
+// the kernel picks.
 func (m *Machine) deliver(p *process, sig sys.Signal) {
 	s := &p.signals
 	switch {
@@ -39,18 +50,32 @@ func (m *Machine) deliver(p *process, sig sys.Signal) {
 	case sig == sys.SIGKILL:
 		m.doom(p, sys.WaitStatus(sig))
 		return
-	case s.ignored.has(sig):
+	case s.ignored.has(sig) || stopping.has(sig) && !s.handled.has(sig):
 		return
 	case s.handled.has(sig):
 		s.pending |= sigbit(sig)
 		s.queue.WakeAll()
-	case defaultIgnored.has(sig) || stopping.has(sig):
-	default:
+	case killing.has(sig):
 		m.doom(p, sys.WaitStatus(sig))
+		return
+	case crashing.has(sig):
+		m.doom(p, exitStatus(crashStatus))
 		return
 	}
 	if n := len(p.threads); n > 0 {
 		p.threads[m.sigRand.IntN(n)].sched.Interrupt()
+	}
+}
+
+// raise sends a signal that comes with the error of a call, to the thread that
+// made the call: it interrupts nothing. The Go runtime swallows those that raise
+// is used for, SIGPIPE and SIGXFSZ, so only one that was asked for has an effect.
+// (It is os.File, which programs here do not use, that kills the process when
+// descriptor 1 or 2 is a broken pipe.) Machine.mu is held.
+func (p *process) raise(sig sys.Signal) {
+	if s := &p.signals; s.handled.has(sig) {
+		s.pending |= sigbit(sig)
+		s.queue.WakeAll()
 	}
 }
 

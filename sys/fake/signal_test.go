@@ -11,7 +11,8 @@ import (
 func TestDefaultActions(t *testing.T) {
 	both(t, func(t *testing.T, m *fake.Machine) {
 		m.Install("/bin/ignores", 0o755, func(s sys.Sys, argv, env []string) int {
-			for _, sig := range []sys.Signal{sys.SIGCHLD, sys.SIGURG, sys.SIGWINCH, sys.SIGCONT} {
+			for _, sig := range []sys.Signal{sys.SIGCHLD, sys.SIGURG, sys.SIGWINCH, sys.SIGCONT,
+				sys.SIGUSR1, sys.SIGUSR2, sys.SIGPIPE, sys.SIGALRM, sys.SIGXFSZ, 33, 35, 64} {
 				s.Kill(s.Getpid(), sig)
 			}
 			return 4
@@ -22,10 +23,17 @@ func TestDefaultActions(t *testing.T) {
 			if _, status, err := s.Wait4(pid, 0); status.ExitStatus() != 4 || err != nil {
 				t.Errorf("ignored signals: %x, %v", status, err)
 			}
-			for _, sig := range []sys.Signal{sys.SIGHUP, sys.SIGTERM, sys.SIGUSR1, sys.SIGPIPE, 40} {
+			for _, sig := range []sys.Signal{sys.SIGHUP, sys.SIGINT, sys.SIGTERM, sys.SIGKILL, 32, 34} {
 				pid := spawn(t, s, "/bin/sleep", "sleep")
 				ok(t, "kill", s.Kill(pid, sig))
 				if _, status, err := s.Wait4(pid, 0); status.Signal() != sig || err != nil {
+					t.Errorf("%v: %x, %v", sig, status, err)
+				}
+			}
+			for _, sig := range []sys.Signal{sys.SIGQUIT, sys.SIGABRT, sys.SIGSEGV, sys.SIGSYS, 16} {
+				pid := spawn(t, s, "/bin/sleep", "sleep")
+				ok(t, "kill", s.Kill(pid, sig))
+				if _, status, err := s.Wait4(pid, 0); status.ExitStatus() != 2 || err != nil {
 					t.Errorf("%v: %x, %v", sig, status, err)
 				}
 			}
@@ -123,7 +131,7 @@ func TestSignalfd(t *testing.T) {
 func TestSigaction(t *testing.T) {
 	m := boot(t, fake.Config{})
 	m.Install("/bin/child", 0o755, func(s sys.Sys, argv, env []string) int {
-		s.Kill(s.Getpid(), sys.SIGHUP) // inherited: ignored
+		s.Kill(s.Getpid(), sys.SIGHUP) // ignored by inheritance, as SIGTERM is not
 		s.Kill(s.Getpid(), sys.SIGTERM)
 		return 0
 	})
@@ -138,7 +146,6 @@ func TestSigaction(t *testing.T) {
 		_, err := s.Read(fd, make([]byte, 1))
 		want(t, "read of an ignored signal", err, sys.EAGAIN)
 		s.Kill(s.Getpid(), sys.SIGTERM)
-		s.Sigaction(sys.SIGTERM, sys.SIG_DFL)
 		pid := spawn(t, s, "/bin/child", "child")
 		if _, status, _ := s.Wait4(pid, 0); status.Signal() != sys.SIGTERM {
 			t.Errorf("child: %x", status)
@@ -245,29 +252,30 @@ func TestInterruptedCalls(t *testing.T) {
 	}
 }
 
+// A write to a broken pipe does not kill; SIGPIPE can be asked for.
 func TestSigpipe(t *testing.T) {
-	broken := func(fd int) func(s sys.Sys) int {
-		return func(s sys.Sys) int {
-			r, w, _ := s.Pipe2(0)
-			s.Close(r)
-			s.Dup3(w, fd, 0)
-			if _, err := s.Write(fd, []byte("x")); err != sys.EPIPE {
-				return 1
-			}
-			return 2
-		}
-	}
 	m := boot(t, fake.Config{})
-	if status, _ := m.Wait(m.StartFunc("stdout", broken(1))); status.Signal() != sys.SIGPIPE {
-		t.Errorf("write to 1: %x", status)
-	}
-	if status, _ := m.Wait(m.StartFunc("other", broken(9))); status.ExitStatus() != 2 {
-		t.Errorf("write to 9: %x", status)
-	}
-	if status, _ := m.Wait(m.StartFunc("ignoring", func(s sys.Sys) int {
-		s.Sigaction(sys.SIGPIPE, sys.SIG_IGN)
-		return broken(1)(s)
-	})); status.ExitStatus() != 2 {
-		t.Errorf("write to 1, ignored: %x", status)
-	}
+	exits(t, m, func(s sys.Sys) int {
+		r, w, _ := s.Pipe2(0)
+		s.Close(r)
+		s.Dup3(w, 1, 0)
+		_, err := s.Write(1, []byte("x"))
+		want(t, "write", err, sys.EPIPE)
+		fd, _ := s.Signalfd([]sys.Signal{sys.SIGPIPE}, sys.SFD_NONBLOCK)
+		_, err = s.Read(fd, make([]byte, 1))
+		want(t, "read of a signal from before", err, sys.EAGAIN)
+		a, b, _ := s.Socketpair(sys.AF_UNIX, sys.SOCK_STREAM, 0)
+		s.Close(b)
+		_, err = s.Send(a, []byte("x"), sys.MSG_NOSIGNAL)
+		want(t, "send", err, sys.EPIPE)
+		_, err = s.Read(fd, make([]byte, 1))
+		want(t, "read after MSG_NOSIGNAL", err, sys.EAGAIN)
+		_, err = s.Send(a, []byte("x"), 0)
+		want(t, "send", err, sys.EPIPE)
+		buf := make([]byte, 1)
+		if n, err := s.Read(fd, buf); n != 1 || buf[0] != byte(sys.SIGPIPE) || err != nil {
+			t.Errorf("read: %d %v %v", n, buf, err)
+		}
+		return 0
+	})
 }

@@ -81,7 +81,7 @@ func (t *thread) Write(fd int, p []byte) (n int, err error) {
 	}
 	defer d.Decref(&t.task)
 	n, err = t.transfer(d, func() (int, error) { return d.Write(&t.task, p) })
-	t.signalFor(fd, err)
+	t.signalFor(err)
 	return n, err
 }
 
@@ -110,7 +110,7 @@ func (t *thread) Writev(fd int, bufs [][]byte) (n int, err error) {
 		}
 	}
 	n, err = t.transfer(d, func() (int, error) { return d.Write(&t.task, one) })
-	t.signalFor(fd, err)
+	t.signalFor(err)
 	return n, err
 }
 
@@ -137,7 +137,7 @@ func (t *thread) Pwrite(fd int, p []byte, off int64) (n int, err error) {
 	}
 	defer d.Decref(&t.task)
 	n, err = negative(d.Pwrite(&t.task, p, off))
-	t.signalFor(fd, err)
+	t.signalFor(err)
 	return n, err
 }
 
@@ -160,7 +160,7 @@ func (t *thread) Ftruncate(fd int, size int64) (err error) {
 	defer t.leave(nil, &err)
 	return t.with(fd, func(d *vfs.Description) error {
 		err := d.Truncate(&t.task, size)
-		t.signalFor(fd, err)
+		t.signalFor(err)
 		return err
 	})
 }
@@ -347,22 +347,18 @@ func negative(n int, err error) (int, error) {
 	return n, nil
 }
 
-// signalFor sends the signal that comes with the error of a write. SIGPIPE kills
-// for the descriptors 1 and 2 only, as in a Go program on the real kernel (see
-// SIGPIPE in os/signal); SIGXFSZ comes with a file size limit.
-func (t *thread) signalFor(fd int, err error) {
-	m, p := t.p.m, t.p
+// signalFor raises the signal that comes with the error of a write.
+func (t *thread) signalFor(err error) {
+	p := t.p
 	switch {
 	case err == sys.EPIPE:
-		m.lock()
-		if fd == 1 || fd == 2 || p.signals.handled.has(sys.SIGPIPE) {
-			m.deliver(p, sys.SIGPIPE)
-		}
-		m.unlock()
+		p.m.mu.Lock()
+		p.raise(sys.SIGPIPE)
+		p.m.mu.Unlock()
 	case err == sys.EFBIG && t.task.Fsize != sys.RLIM_INFINITY:
-		m.lock()
-		m.deliver(p, sys.SIGXFSZ)
-		m.unlock()
+		p.m.mu.Lock()
+		p.raise(sys.SIGXFSZ)
+		p.m.mu.Unlock()
 	}
 }
 
