@@ -1,10 +1,14 @@
 package real
 
 import (
+	"fmt"
+	"runtime"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/httpjail/httpjail/sys"
+	"golang.org/x/sys/unix"
 )
 
 func TestPoll(t *testing.T) {
@@ -66,6 +70,44 @@ func TestEpoll(t *testing.T) {
 	fails(t, err, sys.EINVAL)
 	_, err = s.EpollWait(999, evs, 0)
 	fails(t, err, sys.EBADF)
+}
+
+func init() {
+	children["oldkernel"] = func(s sys.Sys) int {
+		runtime.LockOSThread() // a filter is for one thread
+		filter := []unix.SockFilter{
+			{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}, // seccomp_data.nr
+			{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_EPOLL_PWAIT2, Jf: 1},
+			{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)},
+			{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+		}
+		prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&prog)), 0, 0); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		_, _, e := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, 0, 0, 0, 0, 0, 0)
+		ep, _ := s.EpollCreate1(sys.EPOLL_CLOEXEC)
+		_, w, _ := s.Pipe2(sys.O_CLOEXEC)
+		evs := make([]sys.EpollEvent, 2)
+		fmt.Println(e == sys.ENOSYS)
+		fmt.Println(s.EpollWait(ep, evs, time.Millisecond))
+		s.EpollCtl(ep, sys.EPOLL_CTL_ADD, w, sys.EpollEvent{Events: sys.EPOLLOUT, Fd: 42})
+		n, err := s.EpollWait(ep, evs, -1)
+		fmt.Println(n, err, evs[0])
+		return 0
+	}
+}
+
+// TestEpollWaitOldKernel has seccomp(2) hide epoll_pwait2.
+func TestEpollWaitOldKernel(t *testing.T) {
+	if got, want := runChild(t, "oldkernel"), "true\n0 <nil>\n1 <nil> {4 42 0}"; got != want {
+		t.Errorf("child says %q, want %q", got, want)
+	}
 }
 
 func TestMilliseconds(t *testing.T) {

@@ -2,9 +2,7 @@ package real
 
 import (
 	"syscall"
-	_ "unsafe" // for go:linkname
-
-	"unsafe"
+	"unsafe" // also for go:linkname
 
 	"github.com/httpjail/httpjail/sys"
 	"golang.org/x/sys/unix"

@@ -226,7 +226,7 @@ func TestSpawnConcurrently(t *testing.T) {
 	for i := range 8 {
 		wg.Go(func() {
 			s := New()
-			for j := range 10 {
+			for j := range 5 {
 				files := []int{0, 1, 2}
 				if i%2 == 1 {
 					files = append(files, 999)
