@@ -35,12 +35,15 @@ func newHostKernel(t *testing.T) kernel {
 		return nil
 	}
 	k := &hostKernel{dir: t.TempDir()}
-	t.Cleanup(func() {
-		for _, fd := range k.fds {
-			unix.Close(fd)
-		}
-	})
+	t.Cleanup(k.closeAll)
 	return k
+}
+
+func (k *hostKernel) closeAll() {
+	for _, fd := range k.fds {
+		unix.Close(fd)
+	}
+	k.fds = nil
 }
 
 func (k *hostKernel) own(fd int, err error) (int, error) {

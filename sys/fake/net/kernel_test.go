@@ -15,6 +15,7 @@ import (
 // only look.
 type kernel interface {
 	Dir() string // where Unix sockets may be bound
+	closeAll()
 	Socket(domain, typ, proto int) (int, error)
 	Bind(fd int, a sys.SockAddr) error
 	Listen(fd, backlog int) error

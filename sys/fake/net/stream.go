@@ -28,15 +28,17 @@ func (s *socket) trySend(p []byte, fds []*vfs.Description) (int, error) {
 	}
 
 	peer.mu.Lock()
-	if peer.dead || peer.shut&rcvShut != 0 && (!s.tcp() || peer.finRcvd) {
-		dead := peer.dead
+	if s.tcp() && (peer.dead || peer.finSent && peer.shut&rcvShut != 0) {
+		// Nobody will read this: the end that sent its FIN resets the connection
+		// (TCPABORTONDATA in tcp_rcv_state_process).
 		peer.mu.Unlock()
-		if s.tcp() && dead {
-			// Nobody will read this: the answer is a RST (TCPABORTONDATA).
-			s.reset(sys.ECONNRESET)
-			s.net.release(peer)
-			return len(p), nil
-		}
+		peer.reset(sys.ECONNRESET)
+		s.net.release(peer)
+		s.reset(sys.ECONNRESET)
+		return len(p), nil
+	}
+	if !s.tcp() && (peer.dead || peer.shut&rcvShut != 0) {
+		peer.mu.Unlock()
 		return 0, sys.EPIPE
 	}
 	records := s.typ == sys.SOCK_SEQPACKET
@@ -69,6 +71,11 @@ func (s *socket) trySend(p []byte, fds []*vfs.Description) (int, error) {
 // unix_stream_sendmsg. s.mu is held.
 func (s *socket) sendTo() (*socket, error) {
 	if !s.tcp() {
+		if s.typ == sys.SOCK_SEQPACKET { // unix_seqpacket_sendmsg
+			if err := s.takeErr(); err != nil {
+				return nil, err
+			}
+		}
 		switch {
 		case s.peer == nil:
 			return nil, sys.ENOTCONN
@@ -149,6 +156,11 @@ func (s *socket) tryRecv(p []byte, peek bool) (m message, err error) {
 			return m, sys.ENOTCONN
 		}
 		return m, sys.EINVAL // unix_stream_read_generic
+	}
+	if records { // __skb_try_recv_datagram: an error goes before data
+		if err := s.takeErr(); err != nil {
+			return m, err
+		}
 	}
 	if s.rcv.len() > 0 || records && len(s.rcv.marks) > 0 {
 		m.n, m.fds, m.truncated = s.rcv.read(p, records, peek)
