@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/httpjail/httpjail/server/module"
 	"github.com/httpjail/httpjail/sys"
@@ -213,6 +214,68 @@ func TestEvictedWhileSending(t *testing.T) {
 		d.http.Response.Reset()
 		if n := descriptors(s) - before; n != 0 {
 			t.Errorf("%d descriptors after the response", n)
+		}
+	})
+}
+
+// TestThreads has threads load, hit, look again and evict at once.
+func TestThreads(t *testing.T) {
+	onEach(t, func(t *testing.T, s sys.Sys, dir string) {
+		root := makeTree(s, dir)
+		const links, threads, rounds = cacheFds + 20, 4, 2
+		for i := range links {
+			must(s.Link(root+"/big.bin", fmt.Sprintf("%s/big%d", root, i)))
+		}
+		before := descriptors(s)
+		d := newDirect(s, root, "/")
+		r, w, err := s.Pipe2(sys.O_CLOEXEC)
+		must(err)
+		for thread := range threads {
+			must(s.Go("worker", func(s sys.Sys) {
+				ctx := &fasthttp.RequestCtx{}
+				ctx.Init(&fasthttp.Request{}, nil, nil)
+				bad := byte(0)
+				answer := func(target, want string) {
+					ctx.Request.SetRequestURI(target)
+					d.srv.handle(&module.Request{RequestCtx: ctx, Sys: s, Now: s.Now().Add(time.Duration(thread) * validity)})
+					body := string(ctx.Response.Body())
+					if b, ok := ctx.Response.BodyStream().(*fileBody); ok {
+						var out strings.Builder
+						_, _ = b.WriteTo(&out)
+						body = out.String()
+					}
+					ctx.Response.Reset()
+					if body != want {
+						bad = 1
+					}
+				}
+				for range rounds {
+					for i := range links {
+						answer(fmt.Sprintf("/big%d", (i+thread*40)%links), big)
+						answer("/hello.txt", "hello world\n")
+					}
+				}
+				_, err := s.Write(w, []byte{bad})
+				must(err)
+			}))
+		}
+		for range threads {
+			var p [1]byte
+			_, err := s.Read(r, p[:])
+			must(err)
+			if p[0] != 0 {
+				t.Error("a thread got a wrong body")
+			}
+		}
+		must(s.Close(r))
+		must(s.Close(w))
+		c := &d.srv.cache
+		if n := descriptors(s) - before - 1; n != c.fds || n > cacheFds {
+			t.Errorf("%d descriptors are open, the cache knows of %d", n, c.fds)
+		}
+		c.removeOpen(s)
+		if n := descriptors(s) - before - 1; n != 0 {
+			t.Errorf("%d descriptors are left", n)
 		}
 	})
 }

@@ -2,7 +2,8 @@
 //
 // A request's path is decoded once, normalised, and resolved by openat2(2)
 // beneath the document root, so that neither ".." nor a symbolic link leads out
-// of it. What is served often is kept open, or in memory with its headers
+// of it. An absolute link is one that does, but where the document root is the
+// root of the jail. What is served often is kept open, or in memory with its headers
 // (cache.go), and is looked at again once a second. Bodies that are not in
 // memory go out by sendfile(2) (body.go).
 //
@@ -104,6 +105,11 @@ func openSite(s sys.Sys, cfg *confhcl.Config, c *confhcl.Site) (*site, error) {
 		index:    c.DirectoryIndex,
 		dotFiles: c.DotFiles,
 		files:    map[string]*file{},
+	}
+	if st.name == "/" {
+		// RESOLVE_BENEATH refuses every absolute link. Here one cannot lead
+		// out, and means what it says.
+		st.resolve = sys.RESOLVE_IN_ROOT | sys.RESOLVE_NO_MAGICLINKS
 	}
 	if !c.FollowSymlinks {
 		st.resolve |= sys.RESOLVE_NO_SYMLINKS

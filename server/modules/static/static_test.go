@@ -259,6 +259,29 @@ func TestSiteOptions(t *testing.T) {
 	})
 }
 
+// TestRootAsDocumentRoot serves a whole machine, as a jail is often served.
+func TestRootAsDocumentRoot(t *testing.T) {
+	backends["fake"](t, func(s sys.Sys, dir string) {
+		root := makeTree(s, dir)
+		must(s.Symlink(root+"/sub", "/current"))
+		must(s.Symlink("/proc/self", "/me"))
+		g := newRig(t, s, config("/", nil))
+		g.run([]exchange{
+			{"GET " + root + "/hello.txt", 200, "hello world\n", nil},
+			{"GET /current/x.svg", 200, "<svg/>", nil},
+			{"GET /current", 301, "*", fields{"Location": "/current/"}},
+			{"GET /../hello.txt", 400, "*", nil},
+			{"GET /", 403, "*", nil},
+			{"GET /me/root" + root + "/hello.txt", 404, "*", nil}, // no magic links
+		})
+		g = newRig(t, s, config("/", func(c *confhcl.Site) { c.FollowSymlinks = false }))
+		g.run([]exchange{
+			{"GET " + root + "/hello.txt", 200, "hello world\n", nil},
+			{"GET /current/x.svg", 404, "*", nil},
+		})
+	})
+}
+
 func TestMultipleRanges(t *testing.T) {
 	onEach(t, func(t *testing.T, s sys.Sys, dir string) {
 		root := makeTree(s, dir)
