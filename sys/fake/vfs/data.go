@@ -18,6 +18,7 @@ type data struct {
 	far     map[int64]page // what is behind them: sparse files
 	pages   atomic.Int64   // how many there are; stat reads it without the lock
 	regions []region       // not empty: mapped
+	fresh   []byte         // room for the next pages of a file that grows
 }
 
 // page is up to pageSize bytes; what is missing at its end is zeros. A page in a
@@ -72,6 +73,9 @@ func (d *data) setPage(i int64, p page) {
 func (d *data) readAt(p []byte, off int64) {
 	for len(p) > 0 {
 		pg, at := d.page(off/pageSize), int(off%pageSize)
+		if pg == nil {
+			pg = d.regionPage(off / pageSize) // a hole that a mapper may have written to
+		}
 		n := min(len(p), pageSize-at)
 		switch {
 		case len(d.regions) > 0 && pg != nil:
@@ -123,9 +127,12 @@ func (d *data) room(fs *FS, i int64, need int) (page, error) {
 	if need <= len(pg) {
 		return pg, nil
 	}
-	if need <= cap(pg) {
+	switch {
+	case need <= cap(pg):
 		pg = pg[:need]
-	} else {
+	case i > 0 && pg == nil:
+		pg = d.freshPage()
+	default: // a small file need not take a whole page of memory
 		size := 64
 		for size < need {
 			size *= 2
@@ -136,6 +143,17 @@ func (d *data) room(fs *FS, i int64, need int) (page, error) {
 	}
 	d.setPage(i, pg)
 	return pg, nil
+}
+
+// freshPage is a page of zeros. The more pages the file has the more of them are
+// allocated at once.
+func (d *data) freshPage() page {
+	if len(d.fresh) == 0 {
+		d.fresh = alignedBytes(int(min(max(d.pages.Load(), 1), 64)) * pageSize)
+	}
+	pg := page(d.fresh[:pageSize:pageSize])
+	d.fresh = d.fresh[pageSize:]
+	return pg
 }
 
 // regionPage is the memory of page i in a region, nil when it is in none.
@@ -168,7 +186,7 @@ func (d *data) truncate(fs *FS, size int64) {
 		clear(d.near[keep:])
 		d.near = d.near[:keep]
 		if keep == 0 {
-			d.near = nil
+			d.near, d.fresh = nil, nil
 		}
 	}
 	for i, pg := range d.far {

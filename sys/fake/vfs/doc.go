@@ -17,7 +17,8 @@
 //	  Description.mu  the offset
 //	    Inode.mu        the bytes of a regular file
 //	pipe.mu         a pipe
-//	lockTable.mu    flock, POSIX and OFD locks
+//	fileLocks.mu    the advisory locks on a file
+//	  lockTable.mu    which process waits for which
 //
 // Attributes (mode, owner, times, size, link count) are atomic, so that stat
 // takes no lock but the one that the walk to the name needs.
@@ -31,5 +32,8 @@
 //     instead of SIGBUS.
 //   - A failed write to a read-only mount and to a read-only filesystem are the
 //     same: both are checked where Linux checks the filesystem's flag.
+//   - O_TMPFILE is not supported (EOPNOTSUPP), and nothing can be unmounted.
+//   - F_SEAL_WRITE gets EBUSY once a file was mapped to be written, also after
+//     the mapping is gone.
 //   - There are no ACLs, quotas, extended attributes, leases or idmapped mounts.
 package vfs

@@ -59,12 +59,11 @@ func magicNumber(n *MagicNode, dir *Inode, name string) uint64 {
 }
 
 // magicChild is child in a synthetic directory. Each look-up makes a new dentry.
+// A name that is missing is an error and not a place for a new file, as in
+// procfs: so that creat, mkdir and their like get ENOENT.
 func (w *walker) magicChild(dir *Dentry, name string) (d *Dentry, err error) {
 	var n *MagicNode
 	w.unlocked(func() { n, err = dir.inode.magic.Lookup(w.t, name) })
-	if err == sys.ENOENT || err == nil && n == nil {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}

@@ -49,9 +49,6 @@ func (w *walker) create(name string, mode, keep uint32) *Dentry {
 // mayCreate is may_create for a name that does not exist.
 func (w *walker) mayCreate(dir Path) error {
 	ino := dir.Dentry.inode
-	if ino.magic != nil {
-		return sys.EPERM // proc has no create, mkdir or mknod
-	}
 	if ino.dir.dead {
 		return sys.ENOENT
 	}
@@ -65,7 +62,7 @@ func (w *walker) mayDelete(dir Path, victim *Dentry, isdir bool) error {
 		return err
 	}
 	if ino.magic != nil {
-		return sys.EPERM
+		return sys.EPERM // procfs has no unlink, rmdir and rename
 	}
 	// check_sticky
 	c := w.t.Cred

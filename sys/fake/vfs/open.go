@@ -171,7 +171,7 @@ func (w *walker) openLast(op *opening) (link string, err error) {
 	}
 	// lookup_open
 	dir := w.path.Dentry.inode
-	if dir.dir != nil && dir.dir.dead {
+	if dir.dir.dead {
 		return "", sys.ENOENT
 	}
 	d, err := w.child(w.last)
@@ -184,9 +184,6 @@ func (w *walker) openLast(op *opening) (link string, err error) {
 		}
 		if err := dir.permission(w.t, w.path.Mount, mayWrite|mayExec); err != nil {
 			return "", err
-		}
-		if dir.magic != nil {
-			return "", sys.EACCES
 		}
 		d = w.create(w.last, op.how.Mode&allModes|sys.S_IFREG, allModes)
 		op.created = true

@@ -311,9 +311,15 @@ func TestMagic(t *testing.T) {
 		stat /proc/denied/x -> EACCES
 		lstat /proc/denied -> l0777 0:0 n1 s0
 		try /proc/socket r -> ENXIO
-		try /proc/new w|creat 644 -> EACCES
-		mkdir /proc/new -> EPERM
+		try /proc/new w|creat 644 -> ENOENT
+		mkdir /proc/new -> ENOENT
+		mkdir /proc/text -> EEXIST
+		symlink x /proc/new -> ENOENT
+		link /proc/text /proc/new -> ENOENT
+		rename /proc/text /proc/new -> ENOENT
+		rename /proc/text /proc/self/text -> EPERM
 		unlink /proc/text -> EPERM
+		rmdir /proc/42 -> EPERM
 		chmod /proc/text 777 -> EPERM
 		ls /proc -> ..:4 .:4 self:10
 		openat2 x cwd /proc/root r|nomagic -> ELOOP
