@@ -160,9 +160,9 @@ type ProcSpec struct {
 	Root, Cwd string
 	// Umask is the file mode creation mask; 0 is 022.
 	Umask int
-	// Stdin, Stdout and Stderr are behind the descriptors 0, 1 and 2. nil reads
-	// as empty and discards what is written. A Stdin blocks outside of the
-	// simulation: in deterministic mode it must not.
+	// Stdin, Stdout and Stderr are behind the descriptors 0, 1 and 2; nil is the
+	// machine's /dev/null. A Stdin blocks outside of the simulation: in
+	// deterministic mode it must not.
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 }
@@ -219,6 +219,7 @@ func (m *Machine) Start(spec ProcSpec) (pid int, err error) {
 		return 0, sys.ENOENT
 	}
 	a.cred = c.publish()
+	std := m.stdFiles(spec)
 
 	m.lock()
 	defer m.unlock()
@@ -233,18 +234,30 @@ func (m *Machine) Start(spec ProcSpec) (pid int, err error) {
 	delete(m.exits, p.pid) // of a process long gone
 	p.pgid, p.sid = p.pid, p.pid
 	p.fds.setLimit(p.limits[sys.RLIMIT_NOFILE].Cur)
-	for _, std := range []struct {
-		f     *stdFile
-		flags int
-	}{
-		{&stdFile{r: spec.Stdin}, sys.O_RDONLY},
-		{&stdFile{w: spec.Stdout}, sys.O_WRONLY},
-		{&stdFile{w: spec.Stderr}, sys.O_WRONLY},
-	} {
-		p.fds.install(vfs.NewDescription(std.f, std.flags), false, 0)
+	for _, d := range std {
+		p.fds.install(d, false, 0)
 	}
 	m.startProgram(p, prog)
 	return p.pid, nil
+}
+
+// stdFiles are the open files of the descriptors 0, 1 and 2.
+func (m *Machine) stdFiles(spec ProcSpec) (std [3]*vfs.Description) {
+	for i, f := range []*stdFile{{r: spec.Stdin}, {w: spec.Stdout}, {w: spec.Stderr}} {
+		flags := sys.O_RDONLY
+		if i > 0 {
+			flags = sys.O_WRONLY
+		}
+		if f.r == nil && f.w == nil {
+			d, err := m.tree.Open(m.init.task(nil), vfs.Path{}, "/dev/null", vfs.BuildOpenHow(flags, 0))
+			if err == nil {
+				std[i] = d
+				continue
+			} // an image without /dev/null: stdFile does as well
+		}
+		std[i] = vfs.NewDescription(f, flags)
+	}
+	return std
 }
 
 // StartFunc starts fn as a process of root named name: how tests write clients.

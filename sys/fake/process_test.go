@@ -298,6 +298,10 @@ func TestDeadProcessCannotTouchSharedMemory(t *testing.T) {
 			if v := mem.Load32(4); v != 0 {
 				t.Errorf("the dead wrote %d", v)
 			}
+			buf := make([]byte, 4)
+			if n, err := s.Pread(fd, buf, 0); n != 4 || buf[0] != 1 || err != nil {
+				t.Errorf("pread of what was a hole: %d %v %v", n, buf, err)
+			}
 			ok(t, "munmap", s.Munmap(mem))
 			want(t, "munmap again", s.Munmap(mem), sys.EINVAL)
 			return 0

@@ -238,15 +238,15 @@ func (t *thread) Fcntl(fd, cmd, arg int) (ret int, err error) {
 		return nfd, nil
 	case sys.F_GETFD:
 		on, err := t.p.fds.cloexec(fd)
-		return btoi(on) * sys.FD_CLOEXEC, err
+		return negative(btoi(on)*sys.FD_CLOEXEC, err)
 	case sys.F_SETFD:
-		return 0, t.p.fds.setCloexec(fd, arg&sys.FD_CLOEXEC != 0)
+		return negative(0, t.p.fds.setCloexec(fd, arg&sys.FD_CLOEXEC != 0))
 	case sys.F_GETFL:
 		return d.Flags(), nil
 	case sys.F_SETFL:
-		return 0, d.SetFlags(&t.task, arg)
+		return negative(0, d.SetFlags(&t.task, arg))
 	case sys.F_ADD_SEALS:
-		return 0, d.AddSeals(arg)
+		return negative(0, d.AddSeals(arg))
 	}
 	return -1, sys.EINVAL
 }

@@ -178,10 +178,7 @@ func (t *thread) Monotonic() (now time.Duration) {
 func (t *thread) Nanosleep(d time.Duration) (err error) {
 	t.enter("clock_nanosleep", -1, uint64(d))
 	defer t.leave(nil, &err)
-	if d < 0 {
-		return sys.EINVAL
-	}
-	if err := t.sched.Sleep(t.sched.NewWaiter(), t.deadline(d)); err != sys.ETIMEDOUT {
+	if err := t.sched.Sleep(t.sched.NewWaiter(), t.deadline(max(d, 0))); err != sys.ETIMEDOUT {
 		return err
 	}
 	return nil
