@@ -217,3 +217,28 @@ func TestThreadsAtOnce(t *testing.T) {
 		t.Errorf("%d of 100 calls failed, want 1", n)
 	}
 }
+
+// What Parse takes, it writes and takes again; what it does not take has an
+// error within the text.
+func FuzzParse(f *testing.F) {
+	data, err := os.ReadFile("testdata/rules")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		f.Add(strings.TrimSpace(line))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := Parse(text)
+		if err != nil {
+			var pe *ParseError
+			if !errors.As(err, &pe) || pe.Offset < 0 || pe.Offset > len(text) || pe.Msg == "" {
+				t.Fatalf("%q: %#v", text, err)
+			}
+			return
+		}
+		if again, err := Parse(r.String()); err != nil || again != r {
+			t.Fatalf("%q became %s, and that %+v, %v", text, r, again, err)
+		}
+	})
+}

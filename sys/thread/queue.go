@@ -7,8 +7,8 @@ import (
 	"github.com/httpjail/httpjail/sys"
 )
 
-// ErrClosed is what Put returns on a closed Queue or Idle, and what Get and
-// Wait return there once nothing is left.
+// ErrClosed is what Put returns on a closed Queue, and Get once nothing is left
+// in it.
 var ErrClosed = errors.New("thread: queue closed")
 
 // Sys is what a wait with a time limit needs: after a wake-up for nothing the

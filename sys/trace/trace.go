@@ -8,7 +8,8 @@
 // never returns because its process is killed leaves no line; exit_group, which
 // never returns either, is written when it is called, with "= ?".
 //
-// Nothing in here makes a call, so a run is the same with and without a trace.
+// Nothing in here makes a call. On a backend that is sys.Observed, intercept.Wrap
+// makes none either, and a run is the same with and without a trace.
 package trace
 
 import (
