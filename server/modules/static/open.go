@@ -57,7 +57,7 @@ func (srv *server) load(r *module.Request, site *site, path string, known *file)
 	_ = r.Sys.Close(fd)
 	f.fd = -1
 	if err != nil {
-		srv.logError(r, "read jail:"+site.name+path, err)
+		srv.logError(r, "read", site, path[1:], err)
 		return nil, fasthttp.StatusInternalServerError
 	}
 	f.body, f.size = body, int64(len(body))
@@ -196,7 +196,7 @@ func (srv *server) status(r *module.Request, site *site, relative string, err er
 		errNotRegular, sys.ENXIO, sys.ENODEV: // a socket, a device without a driver
 		return fasthttp.StatusForbidden
 	}
-	srv.logError(r, "open jail:"+strings.TrimSuffix(site.name, "/")+"/"+relative, err)
+	srv.logError(r, "open", site, relative, err)
 	switch err {
 	case sys.EMFILE, sys.ENFILE, sys.EAGAIN, sys.EINTR:
 		return fasthttp.StatusServiceUnavailable
@@ -204,8 +204,11 @@ func (srv *server) status(r *module.Request, site *site, relative string, err er
 	return fasthttp.StatusInternalServerError
 }
 
-func (srv *server) logError(r *module.Request, what string, err error) {
+// logError logs what failed at a path beneath the document root. The path is
+// quoted: a client may have put a newline into it.
+func (srv *server) logError(r *module.Request, op string, site *site, relative string, err error) {
 	if ok, missed := srv.noise.Allow(r.Now); ok {
-		srv.logf("static: cannot %q: %v (and %d such errors before)", what, err, missed)
+		name := strings.TrimSuffix(site.name, "/") + "/" + relative
+		srv.logf("static: cannot %s jail:%q: %v (and %d such errors before)", op, name, err, missed)
 	}
 }

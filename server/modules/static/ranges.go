@@ -133,7 +133,7 @@ func (srv *server) sendRanges(r *module.Request, f *file, ranges []byteRange) {
 		return err
 	})
 	if err != nil {
-		srv.logError(r, "getrandom for a boundary", err)
+		srv.logf("static: cannot make a boundary: getrandom: %v", err)
 		f.release(r.Sys)
 		h.Del(fasthttp.HeaderAcceptRanges)
 		fail(r, fasthttp.StatusInternalServerError)

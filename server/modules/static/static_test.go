@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -447,6 +448,60 @@ func TestErrnoToStatus(t *testing.T) {
 			return nil
 		}}
 		g.run([]exchange{{"GET /hello.txt", 200, "hello world\n", nil}})
+	})
+}
+
+func TestErrorsAreLogged(t *testing.T) {
+	onEach(t, func(t *testing.T, s sys.Sys, dir string) {
+		root := makeTree(s, dir)
+		g := newRig(t, s, config(root, nil))
+		var logged []string
+		g.srv.logf = func(format string, args ...any) { logged = append(logged, fmt.Sprintf(format, args...)) }
+		g.s = &broken{Sys: s, openat2: func(string, sys.OpenHow) error { return sys.EIO }}
+		for range 3 {
+			g.run([]exchange{{"GET /a%0A%22b", 500, "*", nil}})
+		}
+		g.now = g.now.Add(time.Minute)
+		g.s = &broken{Sys: s, pread: sys.EIO}
+		g.run([]exchange{{"GET /hello.txt", 500, "*", nil}})
+		g.s = s
+		g.run([]exchange{{"GET /missing", 404, "*", nil}, {"GET /fifo", 403, "*", nil}}) // the client's affair
+		want := []string{
+			fmt.Sprintf(`static: cannot open jail:"%s/a\n\"b": %v (and 0 such errors before)`, root, sys.EIO),
+			fmt.Sprintf(`static: cannot read jail:"%s/hello.txt": %v (and 2 such errors before)`, root, sys.EIO),
+		}
+		if !slices.Equal(logged, want) {
+			t.Errorf("logged %q\nwant   %q", logged, want)
+		}
+	})
+}
+
+// TestPermissions serves as a user who may not read everything.
+func TestPermissions(t *testing.T) {
+	backends["fake"](t, func(s sys.Sys, dir string) { // the real one would change this whole process
+		root := makeTree(s, dir)
+		must(s.Chmod(root+"/hello.txt", 0o600))
+		must(s.Chmod(root+"/dir", 0o711))
+		must(s.Chmod(root+"/sub", 0o700))
+		must(s.Mkdir(dir+"/private", 0o700))
+		must(s.Setgroups(nil))
+		must(s.Setresgid(65534, 65534, 65534))
+		must(s.Setresuid(65534, 65534, 65534))
+		newRig(t, s, config(root, nil)).run([]exchange{
+			{"GET /page.HTML", 200, "upper", nil},
+			{"GET /hello.txt", 403, "*", nil},
+			{"GET /dir", 301, "*", fields{"Location": "/dir/"}},
+			{"GET /dir/f.txt", 200, "f", nil},
+			{"GET /sub/", 403, "*", nil},
+			{"GET /sub/x.svg", 403, "*", nil},
+			{"GET /sub", 301, "*", nil}, // it is there; what it holds is not shown
+		})
+		cfg := config(dir+"/private", nil)
+		_, err := Module{}.InJail(s, &module.InJail{Config: cfg, Logf: t.Logf})
+		var pe *module.PathError
+		if !errors.As(err, &pe) || pe.Err != sys.EACCES || !pe.Inside || pe.Path != dir+"/private" {
+			t.Errorf("a document root that may not be entered: %v", err)
+		}
 	})
 }
 
