@@ -110,12 +110,18 @@ func (n *Net) release(s *socket) {
 	}
 }
 
-// timeWait keeps the socket's port for the time of a TIME_WAIT.
+// timeWait keeps the socket's port for the time of a TIME_WAIT, and ends those
+// that are over: a busy server's would pile up.
 func (n *Net) timeWait(s *socket, now time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if s.use != nil {
 		s.use.expires = now + timeWaitLen
+		n.timeWaits = append(n.timeWaits, s.use)
+	}
+	for len(n.timeWaits) > 0 && n.timeWaits[0].expires <= now {
+		n.drop(n.timeWaits[0])
+		n.timeWaits = n.timeWaits[1:]
 	}
 }
 

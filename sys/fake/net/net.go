@@ -31,7 +31,9 @@
 //   - TCP_DEFER_ACCEPT waits for data without the fallback that its number of
 //     seconds stands for.
 //   - An edge-triggered epoll item for a file that is not a socket or an epoll
-//     reports an event when it becomes true, not again when more data comes.
+//     (a pipe, a signalfd) reports an event when it becomes true, not again when
+//     more data comes. An epoll with such an item wakes those who sleep in its own
+//     epoll_wait, not those who poll it.
 //   - No datagram sockets, no out-of-band data, no credentials messages.
 //   - Descriptors in flight over sockets that nobody holds any more are not
 //     collected when they hold each other.
@@ -59,6 +61,7 @@ type Net struct {
 	nextPort  uint16
 	autobind  int // of Unix sockets
 	ports     map[uint16]map[*portUse]struct{}
+	timeWaits []*portUse           // by when they expire
 	listeners map[uint16][]*socket // of TCP, in order of listen
 	abstract  map[abstractName]*socket
 	listening []*socket // all, in order of listen

@@ -196,9 +196,19 @@ func TestTimeWaitEnds(t *testing.T) {
 		try()
 		t.Thread.Sleep(t.Thread.NewWaiter(), 61*time.Second)
 		try()
+		// Nothing of it is kept when nobody binds, either.
+		l := m.listen(t, 80, 1)
+		for range 3 {
+			c, _ := m.dial(t, 80)
+			a, _, _ := m.n.Accept(t, l, 0)
+			a.Decref(t)
+			c.Decref(t)
+			m.note("%d", len(m.n.ports[80]))
+			t.Thread.Sleep(t.Thread.NewWaiter(), now(t)+61*time.Second)
+		}
 	})
 	m.run()
-	m.expect(sys.EADDRINUSE.Error(), "<nil>")
+	m.expect(sys.EADDRINUSE.Error(), "<nil>", "2", "2", "2") // the listener and the newest
 }
 
 // One connection wakes one of those who wait in accept, the longest waiting
