@@ -209,3 +209,28 @@ func TestProcessGroups(t *testing.T) {
 		fails(t, err, sys.EPERM)
 	}
 }
+
+func init() {
+	children["session"] = func(s sys.Sys) int {
+		fmt.Println(s.Setpgid(0, 0), s.Setpgid(0, 1))
+		_, err := s.Setsid() // it leads a group now
+		fmt.Println(err)
+		return 0
+	}
+	children["newsession"] = func(s sys.Sys) int {
+		sid, err := s.Setsid()
+		pgid, _ := s.Getpgid(0)
+		fmt.Println(sid == s.Getpid(), err, pgid == sid, s.Setpgid(0, 0))
+		return 0
+	}
+}
+
+func TestSetsid(t *testing.T) {
+	const eperm = "operation not permitted"
+	if got, want := runChild(t, "session"), "<nil> "+eperm+"\n"+eperm; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := runChild(t, "newsession"), "true <nil> true "+eperm; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
