@@ -125,7 +125,7 @@ func Boot(cfg Config) *Machine {
 		bounding = allCaps
 	}
 	root := cred{effective: bounding, permitted: bounding, bounding: bounding, dumpable: true}
-	m.init = &process{m: m, pid: initPid, pgid: initPid, sid: initPid, argv: []string{"init"}, limits: defaultLimits()}
+	m.init = &process{m: m, pid: initPid, pgid: initPid, sid: initPid, argv: []string{"init"}, comm: "init", limits: defaultLimits()}
 	m.init.parent = m.init
 	m.init.attrs.Store(&attrs{
 		cred: root.publish(), root: m.tree.Root(), cwd: m.tree.Root(), umask: 0o022, fsize: sys.RLIM_INFINITY,

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -21,6 +22,7 @@ type process struct {
 	argv []string
 	env  []string
 	exe  vfs.Path
+	comm string        // the name that ps(1) shows without arguments
 	born time.Duration // since boot
 
 	// state is the number of threads inside a call, with the flags dying and
@@ -154,9 +156,13 @@ func (m *Machine) newProcess(parent *process, a *attrs, argv, env []string, exe 
 		maps: map[*byte]int{}, born: m.sched.Now(), parent: parent, pgid: parent.pgid, sid: parent.sid, limits: parent.limits,
 	}
 	p.childGone.Name = "children"
+	p.comm = p.name()
 	if exe.Dentry != nil {
 		m.tree.DenyWrite(exe)
+		p.comm = m.tree.PathString(m.tree.Root(), exe)
 	}
+	p.comm = p.comm[strings.LastIndexByte(p.comm, '/')+1:]
+	p.comm = p.comm[:min(len(p.comm), 15)] // TASK_COMM_LEN
 	p.signals.ignored = parent.signals.ignored & inherited
 	p.attrs.Store(a)
 	parent.children = append(parent.children, p)

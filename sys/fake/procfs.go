@@ -170,7 +170,7 @@ func (p *process) mayRead(by *process) error {
 	return nil
 }
 
-// procNode is /proc/PID.
+// procNode is /proc/PID. Machine.mu is held.
 func (p *process) procNode(by *process) *vfs.MagicNode {
 	m := p.m
 	place := func(path func() vfs.Path) *vfs.MagicNode {
@@ -221,45 +221,46 @@ func (p *process) procNode(by *process) *vfs.MagicNode {
 			return ents
 		},
 	}
-	n := dirNode(
-		procEntry{"cmdline", textNode(0o444, func() string {
-			if len(p.argv) == 0 {
+	entries := []procEntry{
+		{"cmdline", textNode(0o444, func() string {
+			if len(p.argv) == 0 || p.isZombie() { // exit_mm took it
 				return ""
 			}
 			return strings.Join(p.argv, "\x00") + "\x00"
 		})},
-		procEntry{"cwd", place(func() vfs.Path { return p.attrs.Load().cwd })},
-		procEntry{"exe", place(func() vfs.Path { return p.exe })},
-		procEntry{"fd", p.fdDir(by)},
-		procEntry{"gid_map", textNode(0o644, idMap)},
-		procEntry{"mounts", textNode(0o444, func() string { return m.mountsText(p.attrs.Load().root) })},
-		procEntry{"root", place(func() vfs.Path { return p.attrs.Load().root })},
-		procEntry{"setgroups", textNode(0o644, func() string { return "allow\n" })},
-		procEntry{"stat", textNode(0o444, func() string { return p.statText(p.pid) })},
-		procEntry{"status", textNode(0o444, func() string { return p.statusText(p.pid) })},
-		procEntry{"task", task},
-		procEntry{"uid_map", textNode(0o644, idMap)},
-	)
-	// task_dump_owner: what is not dumpable belongs to root.
-	if c := p.attrs.Load().cred; c.dumpable {
-		n.Uid, n.Gid = c.euid, c.egid
+		{"cwd", place(func() vfs.Path { return p.attrs.Load().cwd })},
+		{"exe", place(func() vfs.Path { return p.exe })},
+		{"fd", p.fdDir(by)},
+		{"gid_map", textNode(0o644, idMap)},
+		{"mounts", textNode(0o444, func() string { return m.mountsText(p.attrs.Load().root) })},
+		{"root", place(func() vfs.Path { return p.attrs.Load().root })},
+		{"setgroups", textNode(0o644, func() string { return "allow\n" })},
+		{"stat", textNode(0o444, func() string { return p.statText(p.pid) })},
+		{"status", textNode(0o444, func() string { return p.statusText(p.pid) })},
+		{"task", task},
+		{"uid_map", textNode(0o644, idMap)},
 	}
+	// task_dump_owner: of a process that is not dumpable only the directories
+	// that everybody may list are its own.
+	c := p.attrs.Load().cred
+	for _, e := range entries {
+		own := e.node.Mode == sys.S_IFDIR|0o555 || e.name == "fd" && by == p
+		if own || c.dumpable && !p.zombie {
+			e.node.Uid, e.node.Gid = c.euid, c.egid
+		}
+	}
+	n := dirNode(entries...)
+	n.Uid, n.Gid = c.euid, c.egid
 	return n
 }
 
 // idMap is that of the first user namespace.
 func idMap() string { return fmt.Sprintf("%10d %10d %10d\n", 0, 0, uint32(1<<32-1)) }
 
-// fdDir is /proc/PID/fd. The process itself may look whoever owns it,
-// proc_fd_permission.
+// fdDir is /proc/PID/fd, of which the process itself sees that it is its own: it
+// may always look, proc_fd_permission.
 func (p *process) fdDir(by *process) *vfs.MagicNode {
 	n := &vfs.MagicNode{Mode: sys.S_IFDIR | 0o500}
-	if c := p.attrs.Load().cred; c.dumpable {
-		n.Uid, n.Gid = c.euid, c.egid
-	}
-	if by == p {
-		n.Mode = sys.S_IFDIR | 0o555
-	}
 	n.Lookup = func(t *vfs.Task, name string) (*vfs.MagicNode, error) {
 		fd, err := strconv.Atoi(name)
 		if err != nil {
@@ -353,14 +354,13 @@ func (m *Machine) mountsText(root vfs.Path) string {
 	return b.String()
 }
 
-// comm is the name that ps(1) shows without arguments: 15 bytes of it.
-func (p *process) comm() string {
-	s := p.name()
-	s = s[strings.LastIndexByte(s, '/')+1:]
-	return s[:min(len(s), 15)]
+func (p *process) isZombie() bool {
+	p.m.mu.Lock()
+	defer p.m.mu.Unlock()
+	return p.zombie
 }
 
-// state is the letter of proc_pid_status(5). Machine.mu is held.
+// stateLetter is the letter of proc_pid_status(5). Machine.mu is held.
 func (p *process) stateLetter() string {
 	if p.zombie {
 		return "Z"
@@ -399,7 +399,7 @@ func (p *process) statusText(tid int) string {
 		"Uid:\t%d\t%d\t%d\t%d\nGid:\t%d\t%d\t%d\t%d\nFDSize:\t%d\nGroups:\t%s\nThreads:\t%d\n"+
 		"SigPnd:\t%016x\nSigIgn:\t%016x\nSigCgt:\t%016x\n"+
 		"CapInh:\t%016x\nCapPrm:\t%016x\nCapEff:\t%016x\nCapBnd:\t%016x\nCapAmb:\t%016x\nNoNewPrivs:\t%d\nSeccomp:\t0\n",
-		p.comm(), p.attrs.Load().umask, state, p.pid, tid, p.parent.pid,
+		p.comm, p.attrs.Load().umask, state, p.pid, tid, p.parent.pid,
 		c.ruid, c.euid, c.suid, c.euid, c.rgid, c.egid, c.sgid, c.egid, p.fds.size(), groups.String(), len(p.tidsLocked()),
 		uint64(p.signals.pending), uint64(p.signals.ignored), uint64(p.signals.handled),
 		c.inheritable, c.permitted, c.effective, c.bounding, 0, btoi(c.noNewPrivs))
@@ -412,6 +412,6 @@ func (p *process) statText(tid int) string {
 	defer m.mu.Unlock()
 	// Fields 1 to 8, 20 (num_threads) and 22 (starttime, in 1/100 s since boot).
 	return fmt.Sprintf("%d (%s) %s %d %d %d 0 -1 0 0 0 0 0 0 0 0 0 20 0 %d 0 %d%s\n",
-		tid, p.comm(), p.stateLetter(), p.parent.pid, p.pgid, p.sid, len(p.tidsLocked()),
+		tid, p.comm, p.stateLetter(), p.parent.pid, p.pgid, p.sid, len(p.tidsLocked()),
 		p.born.Milliseconds()/10, strings.Repeat(" 0", 30))
 }
