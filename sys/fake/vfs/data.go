@@ -44,8 +44,18 @@ func alignedBytes(n int) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), n)
 }
 
-// page is page i, nil for a hole.
+// page is what there is to read of page i, nil for a hole. A hole that is mapped
+// may have been written to.
 func (d *data) page(i int64) page {
+	if pg := d.allocated(i); pg != nil || len(d.regions) == 0 {
+		return pg
+	}
+	return d.regionPage(i)
+}
+
+// allocated is page i if it was written to by other means than a mapping, and
+// takes space.
+func (d *data) allocated(i int64) page {
 	if i < int64(len(d.near)) {
 		return d.near[i]
 	}
@@ -110,7 +120,7 @@ func (d *data) writeAt(fs *FS, p []byte, off int64) (n int, err error) {
 
 // room is page i with at least need bytes; it fills a hole.
 func (d *data) room(fs *FS, i int64, need int) (page, error) {
-	pg := d.page(i)
+	pg := d.allocated(i)
 	if pg == nil {
 		if err := fs.reserve(1); err != nil {
 			return nil, err
@@ -174,9 +184,6 @@ func (d *data) truncate(fs *FS, size int64) {
 	drop := func(pg page) {
 		if pg != nil {
 			dropped++
-			if len(d.regions) > 0 {
-				storeBytes(pg, zeros[:len(pg)])
-			}
 		}
 	}
 	if keep < int64(len(d.near)) {
@@ -197,15 +204,28 @@ func (d *data) truncate(fs *FS, size int64) {
 	}
 	d.pages.Add(-dropped)
 	fs.reserve(-dropped)
-	// What is left behind the end in the last page must read as zeros later.
+	// What is behind the end must read as zeros when the file grows again.
 	if at := int(size % pageSize); at > 0 {
-		if pg := d.page(size / pageSize); at < len(pg) {
-			if len(d.regions) > 0 {
-				storeBytes(pg[at:], zeros[:len(pg)-at])
-			} else {
-				clear(pg[at:])
-			}
+		if pg := d.allocated(size / pageSize); at < len(pg) {
+			d.clear(pg[at:])
 		}
+	}
+	for i := range d.regions {
+		r := &d.regions[i]
+		for cut := max(size-r.first*pageSize, 0); cut < int64(len(r.mem)); {
+			n := pageSize - cut%pageSize
+			d.clear(r.mem[cut : cut+n])
+			cut += n
+		}
+	}
+}
+
+// clear zeros a part of a page.
+func (d *data) clear(p []byte) {
+	if len(d.regions) > 0 {
+		storeBytes(p, zeros[:len(p)])
+	} else {
+		clear(p)
 	}
 }
 
@@ -238,7 +258,7 @@ func (d *data) mmap(off int64, length int) ([]byte, error) {
 	}
 	mem := d.regions[len(d.regions)-1].mem
 	for i := range size {
-		if pg := d.page(first + i); pg != nil {
+		if pg := d.allocated(first + i); pg != nil {
 			shared := page(mem[i*pageSize : (i+1)*pageSize : (i+1)*pageSize])
 			copy(shared, pg) // nobody else has it yet
 			d.setPage(first+i, shared)

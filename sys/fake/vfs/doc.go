@@ -29,7 +29,7 @@
 //   - A file that is mapped shared is kept in one piece of memory with room to
 //     grow to twice the mapped size. A later mapping that reaches beyond this
 //     gets ENOMEM. Touching a page beyond the end of the file reads as zeros
-//     instead of SIGBUS.
+//     instead of SIGBUS, and storing to a hole through a mapping takes no space.
 //   - A failed write to a read-only mount and to a read-only filesystem are the
 //     same: both are checked where Linux checks the filesystem's flag.
 //   - O_TMPFILE is not supported (EOPNOTSUPP), and nothing can be unmounted.
