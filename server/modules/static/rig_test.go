@@ -15,14 +15,20 @@ import (
 	"github.com/httpjail/httpjail/sys"
 	"github.com/httpjail/httpjail/sys/conn"
 	"github.com/httpjail/httpjail/sys/fake"
+	"github.com/httpjail/httpjail/sys/fake/sched"
 	"github.com/valyala/fasthttp"
 )
 
 // backends run a test in a process of each kernel, with the path of an empty
 // directory. The test must not end its goroutine: no t.Fatal.
 var backends = map[string]func(t testing.TB, test func(s sys.Sys, dir string)){
-	"fake": func(t testing.TB, test func(s sys.Sys, dir string)) {
-		m := fake.Boot(fake.Config{})
+	"fake":              onFake(fake.Deterministic),
+	"fake free-running": onFake(fake.FreeRunning),
+}
+
+func onFake(mode sched.Mode) func(t testing.TB, test func(s sys.Sys, dir string)) {
+	return func(t testing.TB, test func(s sys.Sys, dir string)) {
+		m := fake.Boot(fake.Config{Mode: mode})
 		defer m.Close()
 		m.MkdirAll("/test", 0o755, 0, 0)
 		status, err := m.Wait(m.StartFunc("test", func(s sys.Sys) int {
@@ -32,7 +38,7 @@ var backends = map[string]func(t testing.TB, test func(s sys.Sys, dir string)){
 		if err != nil || status != 0 {
 			t.Errorf("the test's process: status %v, %v", status, err)
 		}
-	},
+	}
 }
 
 func onEach(t *testing.T, test func(t *testing.T, s sys.Sys, dir string)) {
