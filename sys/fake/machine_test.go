@@ -167,15 +167,35 @@ func TestPanicIsReported(t *testing.T) {
 
 func TestDeadlockIsReported(t *testing.T) {
 	m := boot(t, fake.Config{})
-	m.StartFunc("reader", func(s sys.Sys) int {
-		r, _, _ := s.Pipe2(0)
-		s.Read(r, make([]byte, 1))
+	m.Install("/bin/second", 0o755, func(s sys.Sys, argv, env []string) int {
+		fd, _ := s.Open("/lock", sys.O_RDWR, 0)
+		s.Flock(fd, sys.LOCK_EX)
+		return 0
+	})
+	m.StartFunc("first", func(s sys.Sys) int {
+		fd, _ := s.Open("/lock", sys.O_RDWR|sys.O_CREAT, 0o600)
+		s.Flock(fd, sys.LOCK_EX)
+		s.Go("reader", func(s sys.Sys) {
+			r, _, _ := s.Pipe2(0)
+			s.Read(r, make([]byte, 1))
+		})
+		s.Go("sem", func(s sys.Sys) {
+			id, _ := s.Semget(sys.IPC_PRIVATE, 1, 0o600)
+			s.Semtimedop(id, []sys.Sembuf{{Op: -1}}, -1)
+		})
+		spawn(t, s, "/bin/second", "second")
+		s.Wait4(-1, 0)
 		return 0
 	})
 	err := m.Run()
 	var d *sched.Deadlock
-	if !errors.As(err, &d) || !strings.Contains(err.Error(), "reader[2] in read(3)") {
-		t.Errorf("Run: %v", err)
+	if !errors.As(err, &d) {
+		t.Fatalf("Run: %v", err)
+	}
+	for _, line := range []string{"first[2] in wait4", "second[5] in flock(3 /lock)", "first[2] reader in read(", "pipe:[", "first[2] sem in semtimedop(0)"} {
+		if !strings.Contains(err.Error(), line) {
+			t.Errorf("report without %q:\n%v", line, err)
+		}
 	}
 }
 

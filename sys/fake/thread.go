@@ -154,12 +154,24 @@ func restart(call func() error) error {
 	}
 }
 
-// call is the call in progress, for reports.
+// call is the call in progress, for reports: "read(3 /run/fifo)". The machine
+// stands still.
 func (t *thread) call() string {
 	if t.fd < 0 {
 		return t.op
 	}
-	return t.op + "(" + strconv.Itoa(t.fd) + ")"
+	arg := strconv.Itoa(t.fd)
+	if !strings.HasPrefix(t.op, "sem") { // an identifier of System V IPC
+		if d, err := t.p.fds.get(t.fd); err == nil {
+			if arg += " "; d.Path.Dentry != nil {
+				arg += t.p.m.tree.PathString(t.p.m.tree.Root(), d.Path)
+			} else {
+				arg += nameless(&t.task, d)
+			}
+			d.Decref(&t.task)
+		}
+	}
+	return t.op + "(" + arg + ")"
 }
 
 // PanicError is what Run returns when a program panicked. The process died of
