@@ -181,14 +181,11 @@ func (d *data) regionPage(i int64) page {
 func (d *data) truncate(fs *FS, size int64) {
 	keep := (size + pageSize - 1) / pageSize
 	dropped := int64(0)
-	drop := func(pg page) {
-		if pg != nil {
-			dropped++
-		}
-	}
 	if keep < int64(len(d.near)) {
 		for _, pg := range d.near[keep:] {
-			drop(pg)
+			if pg != nil {
+				dropped++
+			}
 		}
 		clear(d.near[keep:])
 		d.near = d.near[:keep]
@@ -196,9 +193,9 @@ func (d *data) truncate(fs *FS, size int64) {
 			d.near, d.fresh = nil, nil
 		}
 	}
-	for i, pg := range d.far {
+	for i := range d.far {
 		if i >= keep {
-			drop(pg)
+			dropped++
 			delete(d.far, i)
 		}
 	}
