@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -88,6 +89,9 @@ func (m *realMachine) close() {
 	unix.Close(m.ns)
 	m.owner = nil
 }
+
+// tick is longer than the kernel's coarse clock takes to move.
+func (m *realMachine) tick() { time.Sleep(10 * time.Millisecond) }
 
 func (m *realMachine) mount(path string, flags MountFlags) error {
 	m.last, m.flags = "/BASE"+path, uintptr(flags)

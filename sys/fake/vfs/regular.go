@@ -27,9 +27,6 @@ func (f *regular) Read(t *Task, d *Description, p []byte) (int, error) {
 }
 
 func (f *regular) Pread(t *Task, d *Description, p []byte, off int64) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
 	ino := (*Inode)(f)
 	ino.mu.RLock()
 	left := ino.size.Load() - off

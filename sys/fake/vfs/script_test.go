@@ -77,6 +77,7 @@ type machine interface {
 	mount(path string, flags MountFlags) error
 	remount(path string, flags MountFlags) error
 	limit(bytes int64) // of the filesystem mounted last
+	tick()             // time passes
 	close()            // ends its processes
 }
 
@@ -86,10 +87,11 @@ type interp struct {
 	procs map[string]process
 	fds   map[string]int // by process name + "." + name
 	cur   string
+	marks map[string]sys.Stat // by path
 }
 
 func newInterp(m machine) *interp {
-	in := &interp{m: m, procs: map[string]process{}, fds: map[string]int{}}
+	in := &interp{m: m, procs: map[string]process{}, fds: map[string]int{}, marks: map[string]sys.Stat{}}
 	in.procs["root"] = m.process(&Cred{Caps: 1<<(sys.CAP_LAST_CAP+1) - 1})
 	in.cur = "root"
 	return in
@@ -322,6 +324,36 @@ func (in *interp) do(line string) string {
 	case "times":
 		err := p.Lstat(args[0], &st)
 		return result(fmt.Sprintf("a%d.%d m%d.%d", st.Atim.Sec, st.Atim.Nsec, st.Mtim.Sec, st.Mtim.Nsec), err)
+	case "mark": // mark PATHS: remember their times, and let time pass
+		for _, path := range args {
+			if err := p.Lstat(path, &st); err != nil {
+				return result("", err)
+			}
+			in.marks[path] = st
+		}
+		in.m.tick()
+		return "ok"
+	case "touched": // which times changed since the mark
+		var s string
+		for _, path := range args {
+			if err := p.Lstat(path, &st); err != nil {
+				return result("", err)
+			}
+			was := in.marks[path]
+			s += path + ":"
+			for _, c := range []struct {
+				name string
+				diff bool
+			}{{"a", st.Atim != was.Atim}, {"m", st.Mtim != was.Mtim}, {"c", st.Ctim != was.Ctim}} {
+				if c.diff {
+					s += c.name
+				}
+			}
+			s += " "
+			in.marks[path] = st
+		}
+		in.m.tick()
+		return strings.TrimSpace(s)
 	case "getfl":
 		fl, err := p.Getfl(in.fd(args[0]))
 		return result(fmt.Sprintf("%#x", fl&^oLargefile), err)
@@ -507,6 +539,7 @@ func newFakeMachine(t *testing.T) *fakeMachine {
 }
 
 func (m *fakeMachine) close() {}
+func (m *fakeMachine) tick()  { m.k.start += int64(time.Second) }
 
 func (m *fakeMachine) process(c *Cred) process {
 	p := &fakeProcess{k: m.k}

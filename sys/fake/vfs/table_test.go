@@ -964,6 +964,82 @@ var table = []struct{ name, script string }{
 		mmap wo 0 3 shared -> EACCES
 		mmap wo 0 3 private -> EACCES
 	`},
+	{"times", `
+		mkdir d
+		mkdir e
+		put d/f 644 hello
+		symlink f d/l
+		mark d e d/f d/l
+		open fd d/f rw
+		touched d e d/f d/l -> d: e: d/f: d/l:
+		read fd 3 -> "hel"
+		touched d/f -> d/f:a
+		read fd 3 -> "lo"
+		touched d/f -> d/f:
+		write fd x -> 1
+		touched d d/f -> d: d/f:mc
+		write fd '' -> 0
+		touched d/f -> d/f:
+		# Reading nothing is a read: so on tmpfs, not on ext4.
+		read fd 0 -> ""
+		touched d/f -> d/f:a
+		read fd 9 -> ""
+		touched d/f -> d/f:
+		ftruncate fd 6
+		touched d/f -> d/f:mc
+		ftruncate fd 3
+		touched d/f -> d/f:mc
+		try d/f w|trunc
+		touched d/f -> d/f:mc
+		try d/f w|creat 644
+		touched d d/f -> d: d/f:
+		chmod d/f 600
+		touched d d/f -> d: d/f:c
+		chmod d/f 600
+		touched d/f -> d/f:c
+		chown d/f -1 -1
+		touched d/f -> d/f:c
+		utimes d/f omit 5
+		touched d/f -> d/f:mc
+		utimes d/f omit omit
+		touched d/f -> d/f:
+		cat d/l -> ""
+		touched d/l d/f -> d/l:a d/f:a
+		readlink d/l -> f
+		touched d/l -> d/l:
+		lchown d/l 1 1
+		touched d/l d/f -> d/l:c d/f:
+		ls d -> ..:4 .:4 f:8 l:10
+		touched d -> d:a
+		link d/f e/g
+		touched d e d/f -> d: e:mc d/f:c
+		unlink e/g
+		touched d e d/f -> d: e:mc d/f:c
+		rename d/f e/f
+		touched d e d/l -> d:mc e:mc d/l:
+		mark e/f
+		rename e/f d/f
+		touched d e -> d:mc e:mc
+		mark d/f
+		rename d/f d/f
+		touched d d/f -> d: d/f:
+		mkdir d/sub
+		touched d -> d:mc
+		mark d/sub
+		rename d/sub e/sub
+		mark e/sub
+		touched d e -> d:mc e:mc
+		rmdir e/sub
+		touched e -> e:mc
+		try d/new w|creat 644
+		touched d -> d:mc
+		symlink x d/new -> EEXIST
+		touched d -> d:
+		symlink x d/newer
+		touched d -> d:mc
+		access d/f 4
+		touched d d/f -> d: d/f:
+	`},
 	{"fifo_and_pipe", `
 		mknod q 10644
 		try q w|nonblock -> ENXIO
