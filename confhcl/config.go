@@ -96,8 +96,8 @@ type Located struct {
 type MPM struct {
 	Name string
 	// PidFile, LockFile, ScoreBoardFile and CoreDumpDirectory are as written;
-	// Config.Path resolves them. An unset LockFile gets the parent's pid
-	// appended, as in Apache; an empty ScoreBoardFile is anonymous shared
+	// Config.Path resolves them. LockFile is empty where the mutex uses no
+	// file; an unset one gets the parent's pid appended, as in Apache. An empty ScoreBoardFile is anonymous shared
 	// memory; only a CoreDumpDirectory that is Set asks for core dumps.
 	PidFile, AcceptMutex, LockFile, ScoreBoardFile, CoreDumpDirectory Located
 

@@ -243,9 +243,12 @@ func (d *decoder) factor(body *hclsyntax.Body, to *float64) {
 }
 
 func (d *decoder) acceptMutex(m *MPM) {
-	if m.LockFile.Set && slices.Contains(fileless, m.AcceptMutex.Value) {
-		d.warnf(m.LockFile.Range, "Unused lock_file", "The accept mutex %s (line %d) uses no file.",
-			m.AcceptMutex.Value, m.AcceptMutex.Range.Start.Line)
+	if slices.Contains(fileless, m.AcceptMutex.Value) {
+		if m.LockFile.Set {
+			d.warnf(m.LockFile.Range, "Unused lock_file", "The accept mutex %s (line %d) uses no file.",
+				m.AcceptMutex.Value, m.AcceptMutex.Range.Start.Line)
+		}
+		m.LockFile.Value = ""
 	}
 	if m.Name == "perchild" && m.AcceptMutex.Value == "sysvsem" {
 		// Its children run as different users, and a semaphore has one owner.

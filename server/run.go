@@ -282,7 +282,7 @@ func (p *parent) mpmConfig() mpm.Config {
 		Uid:                     p.user.Uid,
 		Gid:                     p.user.Gid,
 	}
-	if !m.LockFile.Set {
+	if !m.LockFile.Set && m.LockFile.Value != "" {
 		// As httpd: two servers with the default must not share a lock.
 		c.LockFile = fmt.Sprintf("%s.%d", c.LockFile, p.sys.Getpid())
 	}

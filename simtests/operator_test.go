@@ -24,9 +24,10 @@ import (
 // kernel.
 type operator struct {
 	s    sys.Sys
-	dir  string // a directory of the scenario's own, empty at start
-	exe  string // the server's executable
-	user string // whom children become; "" where there is nobody else to become
+	dir  string   // a directory of the scenario's own, empty at start
+	exe  string   // the server's executable
+	user string   // whom children become; "" where there is nobody else to become
+	env  []string // of the server, besides the backend
 	port uint16
 	// kills is how many children killChild kills: each costs a second of the
 	// kernel's clock.
@@ -98,8 +99,11 @@ func (o *operator) list(name string) map[string]bool {
 	}
 }
 
-// freePort finds a port that nobody listens on.
+// freePort finds a port that nobody listens on, where none is given.
 func (o *operator) freePort() {
+	if o.port != 0 {
+		return
+	}
 	fd, err := o.s.Socket(sys.AF_INET, sys.SOCK_STREAM|sys.SOCK_CLOEXEC, 0)
 	o.must("socket", err)
 	o.must("bind", o.s.Bind(fd, sys.InetAddr(netip.MustParseAddrPort("127.0.0.1:0"))))
@@ -132,6 +136,7 @@ type running struct {
 // start starts the server with the configuration.
 func (o *operator) start() *running {
 	s := o.s
+	env := append([]string{"HTTPJAIL_BACKEND=test"}, o.env...)
 	exe, err := s.Open(o.exe, sys.O_PATH|sys.O_CLOEXEC, 0)
 	o.must("open the server's executable", err)
 	null, err := s.Open("/dev/null", sys.O_RDWR|sys.O_CLOEXEC, 0)
@@ -140,7 +145,7 @@ func (o *operator) start() *running {
 	o.must("pipe", err)
 	pid, err := s.Spawn(&sys.SpawnAttr{
 		Exe: exe, Argv: []string{"httpjail", "run", "-c", o.dir + "/httpjail.hcl"},
-		Env: []string{"HTTPJAIL_BACKEND=test"}, Files: []int{null, w, w},
+		Env: env, Files: []int{null, w, w},
 	})
 	o.must("start the server", err)
 	for _, fd := range []int{exe, null, w} {

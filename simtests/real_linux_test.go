@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -17,16 +18,30 @@ const (
 	envScenario = "HTTPJAIL_TEST_SCENARIO"
 	envDir      = "HTTPJAIL_TEST_DIR"
 	envUser     = "HTTPJAIL_TEST_USER"
+	envPort     = "HTTPJAIL_TEST_PORT"
+	envTrace    = "HTTPJAIL_TEST_TRACE" // the server writes its calls to standard error
 )
 
 func TestMain(m *testing.M) {
 	if server.IsChild(os.Args) || len(os.Args) == 4 && os.Args[1] == "run" {
-		os.Exit(server.Program(real.New(), os.Args, os.Environ()))
+		program := server.Program
+		if os.Getenv(envTrace) != "" {
+			program = traced(os.Stderr)
+		}
+		os.Exit(program(real.New(), os.Args, os.Environ()))
 	}
 	if name := os.Getenv(envScenario); name != "" {
-		for _, sc := range scenarios() {
+		for _, sc := range append(scenarios(), traceScenarios()...) {
 			if sc.name == name {
-				sc.run(&operator{s: real.New(), dir: os.Getenv(envDir), exe: "/proc/self/exe", user: os.Getenv(envUser), kills: 1})
+				var env []string
+				port, err := strconv.ParseUint(os.Getenv(envPort), 10, 16)
+				if err != nil {
+					panic(err)
+				}
+				if v := os.Getenv(envTrace); v != "" {
+					env = append(env, envTrace+"="+v)
+				}
+				sc.run(&operator{s: real.New(), env: env, port: uint16(port), dir: os.Getenv(envDir), exe: "/proc/self/exe", user: os.Getenv(envUser), kills: 1})
 				os.Exit(leftOnThisKernel())
 			}
 		}
@@ -64,13 +79,13 @@ func init() {
 			if os.Geteuid() != 0 {
 				t.Skip("needs root: chroot(2) and another user")
 			}
-			runReal(t, sc, "www-data", &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWIPC})
+			runReal(t, sc, world{dir: t.TempDir()}, "www-data", &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWIPC})
 		}},
 		kernel{"real in a user namespace", func(t *testing.T, sc scenario) {
 			if err := real.CanUserNamespace(); err != nil {
 				t.Skipf("needs user namespaces: %v", err)
 			}
-			runReal(t, sc, "", &syscall.SysProcAttr{
+			runReal(t, sc, world{dir: t.TempDir()}, "", &syscall.SysProcAttr{
 				Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWIPC,
 				UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
 				GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
@@ -79,16 +94,18 @@ func init() {
 }
 
 // runReal runs a scenario in a process of its own, in namespaces of its own.
-func runReal(t *testing.T, sc scenario, user string, attr *syscall.SysProcAttr) {
+func runReal(t *testing.T, sc scenario, w world, user string, attr *syscall.SysProcAttr, env ...string) (out []byte) {
+	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	attr.Pdeathsig = syscall.SIGKILL
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), envScenario+"="+sc.name, envDir+"="+t.TempDir(), envUser+"="+user)
+	cmd.Env = append(os.Environ(), envScenario+"="+sc.name, envDir+"="+w.dir, envUser+"="+user, fmt.Sprintf("%s=%d", envPort, w.port))
+	cmd.Env = append(cmd.Env, env...)
 	cmd.SysProcAttr = attr
-	out, err := cmd.CombinedOutput()
+	out, err = cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		t.Fatalf("%v\n%s", err, out)
@@ -96,4 +113,5 @@ func runReal(t *testing.T, sc scenario, user string, attr *syscall.SysProcAttr) 
 	if err != nil {
 		t.Fatal(err)
 	}
+	return out
 }

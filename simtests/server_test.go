@@ -3,6 +3,7 @@ package simtests
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/httpjail/httpjail/server"
@@ -32,15 +33,32 @@ func TestServer(t *testing.T) {
 	}
 }
 
-// boot boots a machine on which the server is installed as /usr/sbin/httpjail.
-func boot(mode sched.Mode, seed uint64, program sys.Program) *fake.Machine {
-	return fake.Boot(fake.Config{Mode: mode, Seed: seed, StepLimit: 20_000_000, Image: func(m *fake.Machine) {
-		m.MkdirAll("/usr/sbin", 0o755, 0, 0)
-		m.MkdirAll("/etc", 0o755, 0, 0)
-		m.MkdirAll("/srv", 0o755, 0, 0)
-		m.Install("/usr/sbin/httpjail", 0o755, program)
+// world is what a run on a simulated kernel starts from.
+type world struct {
+	program  sys.Program // installed as /usr/sbin/httpjail
+	dir      string      // the scenario's directory
+	port     uint16      // 0: any
+	bounding uint64      // capability bounding set; 0: all
+	files    []string    // copied from this host
+	env      []string    // of the server
+}
+
+// boot boots a machine for w.
+func boot(w world, mode sched.Mode, seed uint64) *fake.Machine {
+	return fake.Boot(fake.Config{Mode: mode, Seed: seed, StepLimit: 20_000_000, Bounding: w.bounding, Image: func(m *fake.Machine) {
+		for _, dir := range []string{"/usr/sbin", "/etc", w.dir} {
+			m.MkdirAll(dir, 0o755, 0, 0)
+		}
+		m.Install("/usr/sbin/httpjail", 0o755, w.program)
 		m.WriteFile("/etc/passwd", []byte("root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\n"), 0o644, 0, 0)
 		m.WriteFile("/etc/group", []byte("root:x:0:\nwww-data:x:33:\n"), 0o644, 0, 0)
+		for _, name := range w.files {
+			data, err := os.ReadFile(name)
+			if err != nil {
+				panic(err)
+			}
+			m.WriteFile(name, data, 0o644, 0, 0)
+		}
 	}})
 }
 
@@ -48,17 +66,22 @@ func boot(mode sched.Mode, seed uint64, program sys.Program) *fake.Machine {
 // trace hash.
 func runFake(t *testing.T, sc scenario, mode sched.Mode, seed uint64) uint64 {
 	t.Helper()
-	m := boot(mode, seed, server.Program)
+	return runFakeWorld(t, sc, world{program: server.Program, dir: "/srv"}, mode, seed)
+}
+
+func runFakeWorld(t *testing.T, sc scenario, w world, mode sched.Mode, seed uint64) uint64 {
+	t.Helper()
+	m := boot(w, mode, seed)
 	defer m.Close()
 	var out bytes.Buffer
 	pid, err := m.Start(fake.ProcSpec{
 		Argv: []string{"operator"}, Stdout: &out, Stderr: &out,
 		Program: func(s sys.Sys, argv, env []string) int {
-			kills := 1
+			o := &operator{s: s, dir: w.dir, exe: "/usr/sbin/httpjail", user: "www-data", port: w.port, env: w.env, kills: 1}
 			if mode == fake.Deterministic {
-				kills = 3 // time costs nothing
+				o.kills = 3 // time costs nothing
 			}
-			sc.run(&operator{s: s, dir: "/srv", exe: "/usr/sbin/httpjail", user: "www-data", kills: kills})
+			sc.run(o)
 			return 0
 		},
 	})

@@ -76,9 +76,9 @@ type Request struct {
 type PathError struct {
 	Op     string // what was tried, in words: "open the access log"
 	Path   string
-	Inside bool          // the path was resolved inside the jail
+	Inside bool         // the path was resolved inside the jail
 	Where  fmt.Stringer // the configuration's line (an hcl.Range), or nil
-	Mend   string        // what to do, where the module knows better than the server
+	Mend   string       // what to do, where the module knows better than the server
 	Err    error
 }
 
