@@ -72,16 +72,13 @@ func buildOpenFlags(how sys.OpenHow) (op opening, lookup int, err error) {
 	if flags&sys.O_TRUNC != 0 {
 		acc |= mayWrite
 	}
-	if flags&(sys.O_CREAT|sys.O_EXCL) == sys.O_CREAT|sys.O_EXCL {
-		flags |= sys.O_NOFOLLOW
-	}
 	if flags&sys.O_DIRECTORY != 0 {
 		lookup |= lookupDirectory
 	}
-	if flags&sys.O_NOFOLLOW == 0 {
+	const exclusive = sys.O_CREAT | sys.O_EXCL
+	if flags&sys.O_NOFOLLOW == 0 && flags&exclusive != exclusive {
 		lookup |= lookupFollow
 	}
-	how.Flags = flags
 	return opening{how: how, acc: acc}, lookup, nil
 }
 

@@ -252,6 +252,8 @@ var table = []struct{ name, script string }{
 		open wo f w
 		read wo 5 -> EBADF
 		pread wo 5 0 -> EBADF
+		open ex new rw|creat|excl|trunc 644
+		getfl ex -> 0x2
 		open no f none
 		read no 5 -> EBADF
 		write no x -> EBADF
