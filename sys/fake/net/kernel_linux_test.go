@@ -14,11 +14,17 @@ import (
 
 // hostKernel makes the calls of the scenarios on the kernel that runs the test.
 type hostKernel struct {
+	t   *testing.T
 	fds []int
 	dir string
 }
 
-func (k *hostKernel) Dir() string { return k.dir }
+func (k *hostKernel) Dir() string {
+	if k.dir == "" {
+		k.dir = k.t.TempDir()
+	}
+	return k.dir
+}
 
 // newHostKernel is nil, with a reason, where the kernel is older than the one
 // that the testdata come from: details changed.
@@ -34,7 +40,7 @@ func newHostKernel(t *testing.T) kernel {
 		t.Logf("not compared with this kernel: it is %s, testdata are from 6.18", release)
 		return nil
 	}
-	k := &hostKernel{dir: t.TempDir()}
+	k := &hostKernel{t: t}
 	t.Cleanup(k.closeAll)
 	return k
 }

@@ -34,6 +34,9 @@
 //     (a pipe, a signalfd) reports an event when it becomes true, not again when
 //     more data comes. An epoll with such an item wakes those who sleep in its own
 //     epoll_wait, not those who poll it.
+//   - Where some sockets on a port have SO_REUSEPORT and others SO_REUSEADDR, the
+//     rule of inet_bind_conflict holds; Linux's shortcut around it (fastreuseport)
+//     sometimes lets more pass.
 //   - No datagram sockets, no out-of-band data, no credentials messages.
 //   - Descriptors in flight over sockets that nobody holds any more are not
 //     collected when they hold each other.

@@ -2,6 +2,7 @@ package net
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -174,6 +175,110 @@ func TestRandomScripts(t *testing.T) {
 		real := onReal(t, simulated, func(s *script) { play(s, list) })
 		if d := cmp.Diff(strings.Split(real, "\n"), strings.Split(simulated, "\n")); d != "" {
 			rt.Errorf("-real +simulated:\n%s\n%v", d, list)
+		}
+	})
+}
+
+// bindStep is one call of a random script about ports.
+type bindStep struct {
+	Op              string
+	A, Addr, Domain int
+	Reuse, Port, V6 bool
+}
+
+// playBinds binds, listens, connects and closes on one port. All sockets have
+// SO_REUSEPORT or none: Linux's shortcut (fastreuseport in inet_csk_get_port) lets
+// mixtures pass that its own rule forbids, which is not simulated.
+func playBinds(s *script, list []bindStep) {
+	l, a := s.server("first", 1)
+	s.k.Close(l)
+	port := a.Addr.Port()
+	addrs := []netip.Addr{
+		loopback, netip.AddrFrom4([4]byte{127, 0, 0, 2}), netip.IPv4Unspecified(),
+		netip.IPv6Unspecified(), netip.IPv6Loopback(), netip.AddrFrom16(loopback.As16()),
+	}
+	var fds []int
+	for i, st := range list {
+		if st.Op == "new" {
+			domain := []int{sys.AF_INET, sys.AF_INET6}[st.Domain]
+			fd := s.socket(fmt.Sprint("s", i), domain, sys.SOCK_STREAM)
+			for _, o := range []struct {
+				on         bool
+				what       string
+				level, opt int
+			}{
+				{st.Reuse, "REUSEADDR", sys.SOL_SOCKET, sys.SO_REUSEADDR},
+				{list[0].Port, "REUSEPORT", sys.SOL_SOCKET, sys.SO_REUSEPORT},
+				{st.V6 && domain == sys.AF_INET6, "V6ONLY", sys.IPPROTO_IPV6, sys.IPV6_V6ONLY},
+			} {
+				if o.on {
+					s.set(fd, o.what, o.level, o.opt, 1)
+				}
+			}
+			s.bind(fd, sys.SockAddr{Family: domain, Addr: netip.AddrPortFrom(addrs[st.Domain*3+st.Addr%3], port)})
+			s.name(fd)
+			fds = append(fds, fd)
+			continue
+		}
+		if st.Op == "connect" {
+			dst := addrs[st.Addr]
+			c := s.blocking("c", sys.InetAddr(netip.AddrPortFrom(dst, 1)).Family, sys.SOCK_STREAM)
+			s.result("connect "+dst.String(), s.k.Connect(c, sys.InetAddr(netip.AddrPortFrom(dst, port))))
+			fds = append(fds, c)
+			s.names[c] = fmt.Sprint("c", i)
+			continue
+		}
+		if len(fds) == 0 {
+			continue
+		}
+		k := st.A % len(fds)
+		switch st.Op {
+		case "listen":
+			if s.names[fds[k]][0] == 's' { // the others would block in accept
+				s.listen(fds[k], 5)
+			}
+		case "accept":
+			if list[0].Port {
+				continue // who of those who share a port gets a connection differs
+			}
+			if fd := s.accept(fds[k], fmt.Sprint("a", i)); fd >= 0 {
+				s.name(fd)
+				fds = append(fds, fd)
+			}
+		case "close":
+			s.result("linger", s.k.SetLinger(fds[k], st.Reuse, 0))
+			s.close(fds[k])
+			fds = append(fds[:k:k], fds[k+1:]...)
+		}
+	}
+}
+
+// TestRandomBinds plays random scripts about ports on both kernels.
+func TestRandomBinds(t *testing.T) {
+	if newHostKernel(t) == nil {
+		t.Skip("there is no kernel to compare with")
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		list := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) bindStep {
+			return bindStep{
+				Op:     rapid.SampledFrom([]string{"new", "new", "new", "listen", "listen", "connect", "accept", "close"}).Draw(t, "op"),
+				A:      rapid.IntRange(0, 7).Draw(t, "a"),
+				Addr:   rapid.IntRange(0, 5).Draw(t, "addr"),
+				Domain: rapid.IntRange(0, 1).Draw(t, "domain"),
+				Reuse:  rapid.Bool().Draw(t, "reuse"),
+				Port:   rapid.Bool().Draw(t, "port"),
+				V6:     rapid.Bool().Draw(t, "v6"),
+			}
+		}), 3, 30).Draw(rt, "steps")
+		var simulated string
+		onFake(t, func(k *fakeKernel) {
+			s := newScript(k)
+			playBinds(s, list)
+			simulated = s.log.String()
+		})
+		real := onReal(t, simulated, func(s *script) { playBinds(s, list) })
+		if d := cmp.Diff(strings.Split(real, "\n"), strings.Split(simulated, "\n")); d != "" {
+			rt.Errorf("-real +simulated:\n%s\n%+v", d, list)
 		}
 	})
 }

@@ -50,8 +50,8 @@ func (s *script) result(what string, err error) {
 func (s *script) addr(a sys.SockAddr) string {
 	if a.Family == sys.AF_UNIX {
 		path := strings.ReplaceAll(a.Path, s.tag, "TAG")
-		if dir := s.k.Dir(); dir != "" {
-			path = strings.TrimPrefix(path, dir)
+		if strings.HasPrefix(path, "/") {
+			path = strings.TrimPrefix(path, s.k.Dir())
 		}
 		return "unix:" + path
 	}
