@@ -99,3 +99,40 @@ func TestSameSeedSameRun(t *testing.T) {
 		t.Errorf("10 seeds gave %d different runs", len(hashes))
 	}
 }
+
+// Two processes that add to a word without an atomic addition lose updates, and
+// MemorySwitch finds it.
+func TestMemorySwitchFindsRaces(t *testing.T) {
+	sum := func(every int) uint32 {
+		m := boot(t, fake.Config{MemorySwitch: every})
+		m.Install("/bin/adder", 0o755, func(s sys.Sys, argv, env []string) int {
+			mem, _ := s.Mmap(0, 0, 8, sys.PROT_READ|sys.PROT_WRITE, sys.MAP_SHARED)
+			for range 100 {
+				mem.Store32(0, mem.Load32(0)+1)
+			}
+			return 0
+		})
+		var sum uint32
+		exits(t, m, func(s sys.Sys) int {
+			fd, _ := s.MemfdCreate("sum", 0)
+			s.Ftruncate(fd, 8)
+			exe, _ := s.Open("/bin/adder", sys.O_PATH, 0)
+			for range 2 {
+				s.Spawn(&sys.SpawnAttr{Exe: exe, Argv: []string{"adder"}, Files: []int{fd}})
+			}
+			for range 2 {
+				s.Wait4(-1, 0)
+			}
+			mem, _ := s.Mmap(fd, 0, 8, sys.PROT_READ, sys.MAP_SHARED)
+			sum = mem.Load32(0)
+			return 0
+		})
+		return sum
+	}
+	if n := sum(0); n != 200 {
+		t.Errorf("without switches: %d, want 200", n)
+	}
+	if n := sum(1); n >= 200 {
+		t.Errorf("a switch at each access: %d, want lost updates", n)
+	}
+}

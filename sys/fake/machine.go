@@ -50,6 +50,11 @@ type Config struct {
 	// StepLimit is after how many steps Run gives up with sched.ErrSteps; 0 is
 	// never.
 	StepLimit uint64
+	// MemorySwitch is after how many accesses to shared memory, in deterministic
+	// mode, a thread may lose its turn without a call; 0 is 1024, which only keeps
+	// a thread that spins from spinning for ever. With 1 each access may be
+	// followed by those of others: how races in shared memory are found.
+	MemorySwitch int
 	// Console is where panics of programs are printed in free-running mode; nil
 	// is standard error.
 	Console io.Writer
@@ -107,6 +112,9 @@ func Boot(cfg Config) *Machine {
 	}
 	if m.console == nil {
 		m.console = os.Stderr
+	}
+	if cfg.MemorySwitch <= 0 {
+		m.cfg.MemorySwitch = 1024
 	}
 	m.exited = sync.NewCond(&m.mu)
 	m.trace = traceHash{on: cfg.Mode == Deterministic, sum: fnvOffset}
@@ -373,6 +381,10 @@ func (m *Machine) Close() {
 // TraceHash is a hash over every call made so far, its arguments and results, in
 // deterministic mode: equal runs have equal hashes.
 func (m *Machine) TraceHash() uint64 { return m.trace.sum }
+
+// Steps is how many times the scheduler has chosen who runs next, in
+// deterministic mode: about the number of calls made so far.
+func (m *Machine) Steps() uint64 { return m.sched.Steps() }
 
 // Now is the machine's real time.
 func (m *Machine) Now() time.Time { return m.start.Add(m.sched.Now()).UTC() }

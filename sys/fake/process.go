@@ -95,18 +95,14 @@ func (a *attrs) fill(t *vfs.Task) {
 	t.Cred, t.Root, t.Cwd, t.Umask, t.Fsize = a.cred.vfs, a.root, a.cwd, a.umask, a.fsize
 }
 
-// touchesPerSwitch is how many accesses to shared memory a thread makes in
-// deterministic mode before another may run: without it a thread that spins
-// until another changes a word would spin for ever.
-const touchesPerSwitch = 1024
-
 // Touch guards shared memory, see sys.Gate.
 func (p *process) Touch() {
 	if p.state.Load()&dying != 0 {
 		runtime.Goexit()
 	}
-	if p.m.sched.Mode() == sched.Deterministic && p.touches.Add(1)%touchesPerSwitch == 0 {
-		if t := p.m.sched.Current(); t != nil {
+	m := p.m
+	if m.cfg.Mode == Deterministic && p.touches.Add(1)%uint32(m.cfg.MemorySwitch) == 0 {
+		if t := m.sched.Current(); t != nil {
 			t.Switch()
 		}
 	}

@@ -316,3 +316,80 @@ func BenchmarkSwitch(b *testing.B) {
 	}
 	s.Run(nil)
 }
+
+func TestOneWaiterInTwoQueues(t *testing.T) {
+	s := New(Deterministic, 1)
+	var a, b Queue
+	var log []string
+	s.Go(1, "poller", nil, func(t *Thread) {
+		w := t.NewWaiter()
+		a.Add(w)
+		b.Add(w)
+		defer a.Remove(w)
+		defer b.Remove(w)
+		for range 2 {
+			if err := t.Sleep(w, Forever); err != nil {
+				panic(err)
+			}
+			log = append(log, "woken")
+		}
+	})
+	for id := 2; id <= 4; id++ {
+		s.Go(id, "exclusive", nil, func(t *Thread) {
+			var mu sync.Mutex
+			mu.Lock()
+			defer mu.Unlock()
+			b.Wait(t, &mu, Forever)
+			log = append(log, "exclusive")
+		})
+	}
+	run := func(cond func() bool) {
+		t.Helper()
+		if err := s.Run(cond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(func() bool { return a.Len() == 1 && b.Len() == 4 })
+	if n := a.Wake(1); n != 0 { // counts exclusive waiters, of which a has none
+		t.Errorf("Wake of a = %d", n)
+	}
+	run(func() bool { return len(log) == 1 })
+	if n := b.Wake(1); n != 1 {
+		t.Errorf("Wake of b = %d", n)
+	}
+	run(func() bool { return len(log) == 3 })
+	b.WakeAll()
+	run(nil)
+	slices.Sort(log)
+	if got := strings.Join(log, " "); got != "exclusive exclusive exclusive woken woken" {
+		t.Errorf("log %q", got)
+	}
+	if a.Len() != 0 || b.Len() != 0 {
+		t.Errorf("left in the queues: %d, %d", a.Len(), b.Len())
+	}
+}
+
+func TestModesAreChecked(t *testing.T) {
+	if err := New(FreeRunning, 0).Run(nil); err != ErrMode {
+		t.Errorf("Run in free-running mode: %v", err)
+	}
+	s := New(Deterministic, 0)
+	other := s.Go(2, "other", nil, func(t *Thread) { t.Sleep(t.NewWaiter(), time.Hour) })
+	s.Go(1, "first", nil, func(th *Thread) {
+		if !th.Running() || other.Running() || s.Current() != th {
+			t.Errorf("running: %v %v %v", th.Running(), other.Running(), s.Current())
+		}
+		defer func() {
+			if recover() == nil {
+				t.Error("Run from inside did not panic")
+			}
+		}()
+		s.Run(nil)
+	})
+	if err := s.Run(nil); err != nil {
+		t.Fatal(err)
+	}
+	if s.Current() != nil || Deterministic.String() != "deterministic" || FreeRunning.String() != "free-running" {
+		t.Error("names")
+	}
+}
