@@ -242,6 +242,40 @@ func TestStart(t *testing.T) {
 	want(t, "Start after Close", err, sys.ESRCH)
 }
 
+func TestStandardStreamsHaveNames(t *testing.T) {
+	both(t, func(t *testing.T, m *fake.Machine) {
+		var out, log, all bytes.Buffer
+		prog := func(s sys.Sys, argv, env []string) int {
+			for _, path := range []string{"/dev/stdout", "/dev/stderr"} {
+				fd, err := s.Open(path, sys.O_WRONLY|sys.O_APPEND, 0)
+				ok(t, "open "+path, err)
+				ok(t, "write", sys.WriteAll(s, fd, []byte(path[5:])))
+				s.Close(fd)
+			}
+			fd, err := s.Open("/dev/stdin", sys.O_RDONLY, 0)
+			ok(t, "open", err)
+			if n, err := s.Read(fd, make([]byte, 1)); n != 0 || err != nil {
+				t.Errorf("read: %d, %v", n, err)
+			}
+			return 0
+		}
+		for _, spec := range []fake.ProcSpec{{Stdout: &out, Stderr: &log}, {Stdout: &all, Stderr: &all}} {
+			spec.Program, spec.Argv = prog, []string{"test"}
+			pid, err := m.Start(spec)
+			ok(t, "Start", err)
+			if status, err := m.Wait(pid); status != 0 || err != nil {
+				t.Errorf("Wait: %x, %v", status, err)
+			}
+		}
+		if out.String() != "stdout" || log.String() != "stderr" || all.String() != "stdoutstderr" {
+			t.Errorf("written: %q %q %q", out.String(), log.String(), all.String())
+		}
+		if ents, err := m.Tree().Image().ReadDir("/dev/pts"); len(ents) != 0 || err != nil {
+			t.Errorf("left in /dev/pts: %v, %v", ents, err)
+		}
+	})
+}
+
 func TestProcessIDsWrapAround(t *testing.T) {
 	m := boot(t, fake.Config{})
 	m.Install("/bin/true", 0o755, func(s sys.Sys, argv, env []string) int { return 0 })

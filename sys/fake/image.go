@@ -2,6 +2,7 @@ package fake
 
 import (
 	pathpkg "path"
+	"strconv"
 
 	"github.com/httpjail/httpjail/sys"
 	"github.com/httpjail/httpjail/sys/fake/vfs"
@@ -14,7 +15,7 @@ func (m *Machine) standardImage() {
 		path string
 		mode uint32
 	}{
-		{"/dev", 0o755}, {"/proc", 0o555}, {"/tmp", 0o777 | sys.S_ISVTX},
+		{"/dev", 0o755}, {"/proc", 0o555}, {"/dev/pts", 0o755}, {"/tmp", 0o777 | sys.S_ISVTX},
 	} {
 		must("mkdir", d.path, img.MkdirAll(d.path, d.mode))
 	}
@@ -22,6 +23,11 @@ func (m *Machine) standardImage() {
 	m.Device("/dev/zero", 1, 5)
 	m.Device("/dev/urandom", 1, 9)
 	m.mountProc("/proc")
+	m.Symlink("/proc/self/fd", "/dev/fd")
+	for fd, name := range []string{"/dev/stdin", "/dev/stdout", "/dev/stderr"} {
+		m.Symlink("/proc/self/fd/"+strconv.Itoa(fd), name)
+	}
+	m.makeTerminals()
 }
 
 // The methods below act as the machine's owner, outside of any process: without

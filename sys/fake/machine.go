@@ -74,6 +74,8 @@ type Machine struct {
 	init    *process // pid 1: reaps, and runs nothing
 	procTop []procEntry
 
+	terminals terminals
+
 	randMu  sync.Mutex
 	entropy *rand.ChaCha8
 
@@ -168,9 +170,9 @@ type ProcSpec struct {
 	Root, Cwd string
 	// Umask is the file mode creation mask; 0 is 022.
 	Umask int
-	// Stdin, Stdout and Stderr are behind the descriptors 0, 1 and 2; nil is the
-	// machine's /dev/null. A Stdin blocks outside of the simulation: in
-	// deterministic mode it must not.
+	// Stdin, Stdout and Stderr are behind the descriptors 0, 1 and 2: as terminals
+	// in /dev/pts, nil as /dev/null. The same Writer twice is one terminal. A
+	// Stdin blocks outside of the simulation: in deterministic mode it must not.
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 }
@@ -247,25 +249,6 @@ func (m *Machine) Start(spec ProcSpec) (pid int, err error) {
 	}
 	m.startProgram(p, prog)
 	return p.pid, nil
-}
-
-// stdFiles are the open files of the descriptors 0, 1 and 2.
-func (m *Machine) stdFiles(spec ProcSpec) (std [3]*vfs.Description) {
-	for i, f := range []*stdFile{{r: spec.Stdin}, {w: spec.Stdout}, {w: spec.Stderr}} {
-		flags := sys.O_RDONLY
-		if i > 0 {
-			flags = sys.O_WRONLY
-		}
-		if f.r == nil && f.w == nil {
-			d, err := m.tree.Open(m.init.task(nil), vfs.Path{}, "/dev/null", vfs.BuildOpenHow(flags, 0))
-			if err == nil {
-				std[i] = d
-				continue
-			} // an image without /dev/null: stdFile does as well
-		}
-		std[i] = vfs.NewDescription(f, flags)
-	}
-	return std
 }
 
 // StartFunc starts fn as a process of root named name: how tests write clients.
@@ -483,49 +466,6 @@ func (m *Machine) ShmIDs() []int { return m.ipc.ShmIDs() }
 
 // OpenListeners are the addresses of all listening sockets.
 func (m *Machine) OpenListeners() []sys.SockAddr { return m.net.Listeners() }
-
-// stdFile is what is behind a standard descriptor: something outside of the
-// machine.
-type stdFile struct {
-	mu sync.Mutex
-	r  io.Reader
-	w  io.Writer
-}
-
-func (f *stdFile) Read(_ *vfs.Task, _ *vfs.Description, p []byte) (int, error) {
-	if f.r == nil {
-		return 0, nil
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	n, err := f.r.Read(p)
-	if err != nil && n == 0 && err != io.EOF {
-		return 0, sys.EIO
-	}
-	return n, nil
-}
-
-func (f *stdFile) Write(_ *vfs.Task, _ *vfs.Description, p []byte) (int, error) {
-	if f.w == nil {
-		return len(p), nil
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if n, err := f.w.Write(p); err != nil {
-		return n, sys.EIO
-	}
-	return len(p), nil
-}
-
-// Stat says a character device, as a terminal is.
-func (f *stdFile) Stat(_ *vfs.Task, st *sys.Stat) error {
-	*st = sys.Stat{Mode: sys.S_IFCHR | 0o620, Nlink: 1, Blksize: 1024}
-	return nil
-}
-
-func (f *stdFile) Ready() int16        { return sys.POLLIN | sys.POLLOUT }
-func (f *stdFile) Queue() *sched.Queue { return nil }
-func (f *stdFile) Release(*vfs.Task)   {}
 
 // must is for the building of an image, where an error is a bug of whoever
 // builds it.

@@ -318,8 +318,6 @@ func nameless(t *vfs.Task, d *vfs.Description) string {
 	switch d.File.(type) {
 	case *signalFile:
 		return "anon_inode:[signalfd]"
-	case *stdFile:
-		return "/dev/console"
 	}
 	var st sys.Stat
 	d.Stat(t, &st)
