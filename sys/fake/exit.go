@@ -82,7 +82,7 @@ func (p *process) die() {
 		m.exited.Broadcast()
 	}
 	if p.parent == m.init || p.parent.signals.ignored.has(sys.SIGCHLD) {
-		m.reap(p)
+		m.removeProcess(p)
 	}
 	if p.parent != m.init {
 		// Even one that ignores SIGCHLD may sleep in wait4, for ECHILD.
@@ -98,12 +98,9 @@ func (m *Machine) reparent(c *process) {
 	c.parent, c.spawner = m.init, nil
 	m.init.children = append(m.init.children, c)
 	if c.zombie {
-		m.reap(c)
+		m.removeProcess(c)
 	}
 }
-
-// reap removes a zombie. Machine.mu is held.
-func (m *Machine) reap(p *process) { m.removeProcess(p) }
 
 // parentThreadDied sends PR_SET_PDEATHSIG's signal to the children that t made.
 // Machine.mu is held.
@@ -138,7 +135,7 @@ func (t *thread) wait4(pid, options int) (int, sys.WaitStatus, error) {
 			}
 			found = true
 			if c.zombie {
-				m.reap(c)
+				m.removeProcess(c)
 				return c.pid, c.status, nil
 			}
 		}
@@ -151,17 +148,15 @@ func (t *thread) wait4(pid, options int) (int, sys.WaitStatus, error) {
 		// Non-exclusive, as in Linux: each waiter may wait for another child.
 		w := t.sched.NewWaiter()
 		p.childGone.Add(w)
-		if err := t.sleepUnlocked(&m.mu, &p.childGone, w); err != nil {
+		if err := t.sleepUnlocked(&p.childGone, w); err != nil {
 			return 0, 0, err
 		}
 	}
 }
 
-// sleepUnlocked sleeps on w, which is in q, with m.mu given back meanwhile.
-func (t *thread) sleepUnlocked(mu interface {
-	Lock()
-	Unlock()
-}, q *sched.Queue, w *sched.Waiter) error {
+// sleepUnlocked sleeps on w, which is in q, with Machine.mu given back meanwhile.
+func (t *thread) sleepUnlocked(q *sched.Queue, w *sched.Waiter) error {
+	mu := &t.p.m.mu
 	defer mu.Lock()
 	defer q.Remove(w)
 	mu.Unlock()

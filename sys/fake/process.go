@@ -179,7 +179,7 @@ func (m *Machine) find(pid int) *process {
 	return nil
 }
 
-// removeProcess forgets p. Machine.mu is held.
+// removeProcess forgets a zombie: it was waited for. Machine.mu is held.
 func (m *Machine) removeProcess(p *process) {
 	m.procs = slices.DeleteFunc(m.procs, func(q *process) bool { return q == p })
 	p.parent.children = slices.DeleteFunc(p.parent.children, func(q *process) bool { return q == p })
