@@ -55,11 +55,10 @@ func MutexMethods() []string {
 }
 
 // CreateMutex makes the accept mutex in the parent.
-func CreateMutex(s sys.Sys, c *Config, logf func(string, ...any)) (MutexOwner, error) {
+func CreateMutex(s sys.Sys, c *Config) (MutexOwner, error) {
 	name := c.AcceptMutex
 	if name == "" || name == "default" {
 		name = mutexMethods[0].name
-		logf("accept_mutex default: %s", name)
 	}
 	for _, m := range mutexMethods {
 		if m.name == name {

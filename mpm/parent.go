@@ -75,7 +75,7 @@ func NewParent(s sys.Sys, cfg Config, listeners []int, spawn SpawnFunc, logf fun
 	if err := WritePidFile(s, cfg.PidFile, logf); err != nil {
 		return p, err
 	}
-	if p.mutex, err = CreateMutex(s, &p.cfg, logf); err != nil {
+	if p.mutex, err = CreateMutex(s, &p.cfg); err != nil {
 		return p, err
 	}
 	if p.score, p.scoreFd, err = CreateScoreboard(s, &p.cfg); err != nil {
@@ -143,7 +143,7 @@ func (p *Parent) keep() error {
 			p.logf("%v", err)
 		}
 	}
-	p.logf("resuming normal operations: %d children", len(p.children))
+	p.logf("resuming normal operations: %d children, accept mutex %s", len(p.children), p.mutex.State().Method)
 	next := p.sys.Monotonic() + maintenance
 	for {
 		stop, err := p.waitSignals(next)

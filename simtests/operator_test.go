@@ -146,6 +146,7 @@ func (o *operator) start() *running {
 	pid, err := s.Spawn(&sys.SpawnAttr{
 		Exe: exe, Argv: []string{"httpjail", "run", "-c", o.dir + "/httpjail.hcl"},
 		Env: env, Files: []int{null, w, w},
+		Pdeathsig: sys.SIGKILL, // a scenario that fails leaves nobody behind
 	})
 	o.must("start the server", err)
 	for _, fd := range []int{exe, null, w} {
