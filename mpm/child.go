@@ -46,6 +46,7 @@ type Child struct {
 	Sys   sys.Sys // of the child's first thread
 	Score *Scoreboard
 	Serve ServeFunc
+	Async Async // of the MPM event, in place of Serve
 	Logf  func(format string, args ...any)
 
 	state    ChildState
@@ -143,21 +144,32 @@ func (c *Child) acceptLocked(s sys.Sys) (int, sys.SockAddr, error) {
 	}
 }
 
-// acceptError says which errors of accept(2) the child cannot go on with.
-// Linux passes errors already pending on the new socket on as errors of
-// accept; they are the connection's, not the listener's.
+// acceptError says whether the child can go on after an error of accept(2).
 func (c *Child) acceptError(s sys.Sys, err error) error {
-	switch err {
-	case sys.EAGAIN, sys.EINTR, sys.ECONNABORTED, sys.EPROTO, sys.ENETDOWN, sys.ENOPROTOOPT, sys.EHOSTDOWN,
-		sys.EHOSTUNREACH, sys.ENETUNREACH, sys.EOPNOTSUPP, sys.ETIMEDOUT, sys.ECONNRESET, sys.EPIPE, sys.EPERM:
-		return nil
-	case sys.EMFILE, sys.ENFILE, sys.ENOBUFS, sys.ENOMEM:
+	switch fatal, out := AcceptError(err); {
+	case fatal:
+		return err
+	case out:
 		// The connection stays in the backlog; wait for others to close theirs.
 		c.Logf("accept: %v", err)
 		s.Nanosleep(100 * time.Millisecond)
-		return nil
 	}
-	return err
+	return nil
+}
+
+// AcceptError says what an error of accept(2) means. Linux passes errors
+// already pending on the new socket on as errors of accept: they are the
+// connection's, not the listener's. fatal: the child cannot go on; out: there
+// is no descriptor or memory left.
+func AcceptError(err error) (fatal, out bool) {
+	switch err {
+	case sys.EAGAIN, sys.EINTR, sys.ECONNABORTED, sys.EPROTO, sys.ENETDOWN, sys.ENOPROTOOPT, sys.EHOSTDOWN,
+		sys.EHOSTUNREACH, sys.ENETUNREACH, sys.EOPNOTSUPP, sys.ETIMEDOUT, sys.ECONNRESET, sys.EPIPE, sys.EPERM:
+		return false, false
+	case sys.EMFILE, sys.ENFILE, sys.ENOBUFS, sys.ENOMEM:
+		return false, true
+	}
+	return true, false
 }
 
 // wait waits for a connection, the pipe of death or the end of the parent.
@@ -178,11 +190,12 @@ func (c *Child) wait(s sys.Sys) error {
 }
 
 // podRead takes one byte from the pipe of death: who gets it is to end. The
-// pipe does not block: another child may have been quicker.
+// pipe does not block: another child may have been quicker. Its end is the
+// whole generation's.
 func (c *Child) podRead(s sys.Sys) bool {
 	var b [1]byte
-	n, err := s.Read(c.state.Pod, b[:])
-	return err == nil && n == 1
+	_, err := s.Read(c.state.Pod, b[:])
+	return err == nil
 }
 
 // Surplus is asked after each connection: it looks at the pipe of death and at

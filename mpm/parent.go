@@ -3,6 +3,7 @@ package mpm
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/httpjail/httpjail/sys"
@@ -43,15 +44,20 @@ type Parent struct {
 	sigfd          int
 
 	children map[int]child // by pid; iterated only through slots
-	slots    []int         // pid of each slot, 0: free
+	slots    []int         // pid of each slot of the scoreboard, 0: free
+	// Reload, where set, is asked at each restart for the configuration and
+	// the listeners of the next generation.
+	Reload func(graceful bool) (Config, []int, error)
+
 	spares   spares
 	owed     int  // children to replace at the next tick
 	stopping bool // children that end are not replaced
 }
 
 type child struct {
-	slot    int
-	started time.Duration // on the monotonic clock
+	slot       int
+	generation uint32
+	started    time.Duration // on the monotonic clock
 }
 
 // NewParent makes the PidFile, the accept mutex, the scoreboard and the pipes,
@@ -59,7 +65,7 @@ type child struct {
 func NewParent(s sys.Sys, cfg Config, listeners []int, spawn SpawnFunc, logf func(string, ...any)) (p *Parent, err error) {
 	p = &Parent{sys: s, cfg: cfg, logf: logf, spawn: spawn, listeners: listeners,
 		scoreFd: -1, podR: -1, podW: -1, deathR: -1, deathW: -1, sigfd: -1,
-		children: map[int]child{}, slots: make([]int, cfg.MaxServers())}
+		children: map[int]child{}, slots: make([]int, cfg.ServerLimit)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.cleanUp())
@@ -81,13 +87,35 @@ func NewParent(s sys.Sys, cfg Config, listeners []int, spawn SpawnFunc, logf fun
 	if p.score, p.scoreFd, err = CreateScoreboard(s, &p.cfg); err != nil {
 		return p, err
 	}
-	if p.podR, p.podW, err = s.Pipe2(sys.O_CLOEXEC | sys.O_NONBLOCK); err != nil {
-		return p, fmt.Errorf("cannot make the pipe of death: %w", err)
+	if err := p.newPod(); err != nil {
+		return p, err
 	}
 	if p.deathR, p.deathW, err = s.Pipe2(sys.O_CLOEXEC); err != nil {
 		return p, fmt.Errorf("cannot make the death pipe: %w", err)
 	}
 	return p, nil
+}
+
+// newPod makes the pipe of death of a generation. The former's end makes all
+// its children end.
+func (p *Parent) newPod() error {
+	r, w, err := p.sys.Pipe2(sys.O_CLOEXEC | sys.O_NONBLOCK)
+	if err != nil {
+		return fmt.Errorf("cannot make the pipe of death: %w", err)
+	}
+	p.closePod()
+	p.podR, p.podW = r, w
+	return nil
+}
+
+// closePod makes all children of the generation end when they are idle.
+func (p *Parent) closePod() {
+	for _, fd := range []*int{&p.podR, &p.podW} {
+		if *fd >= 0 {
+			p.sys.Close(*fd)
+			*fd = -1
+		}
+	}
 }
 
 // Scoreboard is the server's.
@@ -129,11 +157,41 @@ func (p *Parent) Run() error {
 	return errors.Join(err, p.cleanUp())
 }
 
-// errGracefulStop ends keep after SIGWINCH.
-var errGracefulStop = errors.New("graceful stop")
+// What signals other than SIGTERM, SIGINT and SIGCHLD make waitSignals return.
+var (
+	errGracefulStop    = errors.New("graceful stop")
+	errRestart         = errors.New("restart")
+	errGracefulRestart = errors.New("graceful restart")
+)
 
 func (p *Parent) keep() error {
-	for range min(p.cfg.StartServers, len(p.slots)) {
+	if err := p.startChildren(); err != nil {
+		return err
+	}
+	next := p.sys.Monotonic() + maintenance
+	for {
+		stop, err := p.waitSignals(next)
+		switch {
+		case err == errGracefulStop:
+			return p.gracefulStop()
+		case err == errRestart, err == errGracefulRestart:
+			if err := p.restart(err == errGracefulRestart); err != nil {
+				return err
+			}
+		case stop || err != nil:
+			return err
+		}
+		if p.sys.Monotonic() >= next {
+			p.maintain()
+			next = p.sys.Monotonic() + maintenance
+		}
+	}
+}
+
+// startChildren starts the first children of a generation.
+func (p *Parent) startChildren() error {
+	before := len(p.children)
+	for range min(p.cfg.StartServers, p.cfg.MaxServers()) {
 		if err := p.spawnOne(); err != nil {
 			// Without a first child there is no server; later ones are tried
 			// again at each tick.
@@ -143,21 +201,78 @@ func (p *Parent) keep() error {
 			p.logf("%v", err)
 		}
 	}
-	p.logf("resuming normal operations: %d children, accept mutex %s", len(p.children), p.mutex.State().Method)
-	next := p.sys.Monotonic() + maintenance
-	for {
-		stop, err := p.waitSignals(next)
-		switch {
-		case err == errGracefulStop:
-			return p.gracefulStop()
-		case stop || err != nil:
-			return err
-		}
-		if p.sys.Monotonic() >= next {
-			p.maintain()
-			next = p.sys.Monotonic() + maintenance
+	p.logf("resuming normal operations: %d children, accept mutex %s", len(p.children)-before, p.mutex.State().Method)
+	return nil
+}
+
+// restart is SIGHUP, which ends all children first and forgets what they
+// counted, and SIGUSR1, the graceful one: a new generation starts beside the
+// old, whose children finish what they are answering. The listeners stay open,
+// so no connection is refused.
+func (p *Parent) restart(graceful bool) error {
+	if !graceful {
+		p.stopChildren()
+		p.stopping = false
+		p.score.zero()
+	}
+	if err := p.reload(graceful); err != nil {
+		return err
+	}
+	if err := WritePidFile(p.sys, p.cfg.PidFile, p.logf); err != nil {
+		return err
+	}
+	p.owed = 0
+	p.spares = spares{hold: holdAfterRestart}
+	p.score.mem.Add32(headerGeneration, 1)
+	oldR, oldW := p.podR, p.podW
+	p.podR, p.podW = -1, -1
+	if err := p.newPod(); err != nil {
+		// The old generation goes on.
+		p.podR, p.podW = oldR, oldW
+		return err
+	}
+	err := p.startChildren()
+	// The new are there, or will be before the old have gone: an old child
+	// that is replaced one for one waits for a slot.
+	p.sys.Close(oldR)
+	p.sys.Close(oldW)
+	return err
+}
+
+// reload asks the server for what a restart changes. What is fixed for the life
+// of the parent, or of its children, stays.
+func (p *Parent) reload(graceful bool) error {
+	if p.Reload == nil {
+		return nil
+	}
+	cfg, listeners, err := p.Reload(graceful)
+	if err != nil {
+		return err
+	}
+	old := p.cfg
+	for _, f := range []struct {
+		directive string
+		changed   bool
+	}{
+		{"server_limit", cfg.ServerLimit != old.ServerLimit},
+		{"thread_limit", cfg.ThreadLimit != old.ThreadLimit},
+		{"pid_file", cfg.PidFile != old.PidFile},
+		{"accept_mutex", cfg.AcceptMutex != old.AcceptMutex},
+		{"lock_file", cfg.LockFile != old.LockFile},
+		{"scoreboard_file", cfg.ScoreBoardFile != old.ScoreBoardFile},
+	} {
+		if f.changed {
+			p.logf("warning: a change of %s is ignored until the server is stopped and started", f.directive)
 		}
 	}
+	cfg.ServerLimit, cfg.ThreadLimit, cfg.PidFile = old.ServerLimit, old.ThreadLimit, old.PidFile
+	cfg.AcceptMutex, cfg.LockFile, cfg.ScoreBoardFile = old.AcceptMutex, old.LockFile, old.ScoreBoardFile
+	if cfg.ThreadsPerChild > cfg.ThreadLimit {
+		p.logf("warning: threads_per_child is lowered to thread_limit, %d", cfg.ThreadLimit)
+		cfg.ThreadsPerChild = cfg.ThreadLimit
+	}
+	p.cfg, p.listeners = cfg, listeners
+	return nil
 }
 
 // waitSignals waits for signals, at most until the monotonic time until, and
@@ -179,7 +294,7 @@ func (p *Parent) waitSignals(until time.Duration) (stop bool, err error) {
 	if err != nil {
 		return true, fmt.Errorf("cannot read signals: %w", err)
 	}
-	graceful := false
+	var ask error
 	for _, b := range buf[:n] {
 		switch sig := sys.Signal(b); sig {
 		case sys.SIGTERM, sys.SIGINT:
@@ -187,17 +302,21 @@ func (p *Parent) waitSignals(until time.Duration) (stop bool, err error) {
 			stop = true
 		case sys.SIGWINCH:
 			p.logf("caught %v, shutting down gracefully", sig)
-			graceful = true
+			ask = errGracefulStop
+		case sys.SIGHUP:
+			p.logf("caught %v, restarting", sig)
+			ask = errRestart
+		case sys.SIGUSR1:
+			p.logf("caught %v, restarting gracefully", sig)
+			ask = errGracefulRestart
 		case sys.SIGCHLD:
 			if err := p.reap(); err != nil {
 				return true, err
 			}
-		default:
-			p.logf("caught %v: this version cannot restart; ignored", sig)
 		}
 	}
-	if graceful && !stop && !p.stopping {
-		return false, errGracefulStop
+	if ask != nil && !stop && !p.stopping {
+		return false, ask
 	}
 	return stop, nil
 }
@@ -222,6 +341,10 @@ func (p *Parent) reap() error {
 		p.score.release(c.slot)
 		if err := p.ended(pid, c, status); err != nil {
 			fatal = err
+		}
+		if !p.stopping && c.generation != p.score.Generation() && p.free() > 0 {
+			// One for one while an old generation makes room.
+			p.owed++
 		}
 	}
 }
@@ -251,7 +374,7 @@ func (p *Parent) ended(pid int, c child, status sys.WaitStatus) error {
 	// One for one and at once, unless it died young: a child that cannot live
 	// would otherwise be spawned without end. Those wait for the tick.
 	switch {
-	case p.stopping:
+	case p.stopping, c.generation != p.score.Generation():
 	case p.sys.Monotonic()-c.started < maintenance:
 		p.owed++
 	default:
@@ -264,14 +387,8 @@ func (p *Parent) ended(pid int, c child, status sys.WaitStatus) error {
 
 // spawnOne starts a child in the first free slot.
 func (p *Parent) spawnOne() error {
-	slot := -1
-	for i, pid := range p.slots {
-		if pid == 0 {
-			slot = i
-			break
-		}
-	}
-	if slot < 0 {
+	slot := slices.Index(p.slots, 0)
+	if slot < 0 || p.free() == 0 {
 		return nil
 	}
 	gen := p.score.Generation()
@@ -285,7 +402,7 @@ func (p *Parent) spawnOne() error {
 		return fmt.Errorf("cannot start a child: %w", err)
 	}
 	p.slots[slot] = pid
-	p.children[pid] = child{slot, p.sys.Monotonic()}
+	p.children[pid] = child{slot, gen, p.sys.Monotonic()}
 	return nil
 }
 
@@ -297,17 +414,15 @@ func (p *Parent) maintain() {
 			return
 		}
 	}
-	idle, free := 0, 0
+	idle := 0
 	for slot, pid := range p.slots {
-		if pid == 0 {
-			free++
-		} else {
+		if pid != 0 && p.children[pid].generation == p.score.Generation() {
 			idle += p.score.idle(slot)
 		}
 	}
-	spawn, kill := p.spares.tick(&p.cfg, idle, free, p.logf)
+	spawn, kill := p.spares.tick(&p.cfg, idle, p.free(), p.logf)
 	if kill {
-		p.podWrite(1)
+		p.podWrite()
 	}
 	for range spawn {
 		if err := p.spawnOne(); err != nil {
@@ -318,9 +433,24 @@ func (p *Parent) maintain() {
 	}
 }
 
-// podWrite makes n children end. A full pipe has enough bytes for all.
-func (p *Parent) podWrite(n int) {
-	if _, err := p.sys.Write(p.podW, make([]byte, n)); err != nil && err != sys.EAGAIN {
+// free is how many more children may live: those of an old generation take
+// slots, but not the places of the new.
+func (p *Parent) free() int {
+	young, slots := 0, 0
+	for _, pid := range p.slots {
+		switch {
+		case pid == 0:
+			slots++
+		case p.children[pid].generation == p.score.Generation():
+			young++
+		}
+	}
+	return max(0, min(slots, p.cfg.MaxServers()-young))
+}
+
+// podWrite makes one idle child end. A full pipe ends enough of them.
+func (p *Parent) podWrite() {
+	if _, err := p.sys.Write(p.podW, []byte{0}); err != nil && err != sys.EAGAIN {
 		p.logf("cannot write to the pipe of death: %v", err)
 	}
 }
@@ -334,7 +464,7 @@ func (p *Parent) gracefulStop() error {
 		p.sys.Close(fd)
 	}
 	p.listeners = nil
-	p.podWrite(len(p.children))
+	p.closePod()
 	var until time.Duration
 	if p.cfg.GracefulShutdownTimeout > 0 {
 		until = p.sys.Monotonic() + p.cfg.GracefulShutdownTimeout

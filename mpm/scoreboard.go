@@ -48,6 +48,7 @@ const (
 	processPid        = 0
 	processGeneration = 4
 	processQuiescing  = 8
+	processFull       = 12 // it takes no connections for now
 	processStarted    = 16 // 64 bits: ns since the epoch
 
 	workerSeq      = 0
@@ -177,6 +178,13 @@ func (sb *Scoreboard) worker(slot, thread int) int {
 	return recordSize * (1 + sb.servers + slot*sb.threads + thread)
 }
 
+// zero forgets what workers have counted. No child lives.
+func (sb *Scoreboard) zero() {
+	for off := recordSize * (1 + sb.servers); off < sb.mem.Len(); off += 8 {
+		sb.mem.Store64(off, 0)
+	}
+}
+
 // claim hands a slot to a child that is about to be spawned with threads
 // threads; they count as starting, which keeps the parent from spawning more
 // for the same need.
@@ -184,6 +192,7 @@ func (sb *Scoreboard) claim(slot, threads int, gen uint32, now uint64) {
 	p := sb.process(slot)
 	sb.mem.Store32(p+processGeneration, gen)
 	sb.mem.Store32(p+processQuiescing, 0)
+	sb.mem.Store32(p+processFull, 0)
 	sb.mem.Store64(p+processStarted, now)
 	for t := range threads {
 		sb.mem.Store32(sb.worker(slot, t)+workerStatus, uint32(Starting))
@@ -207,7 +216,8 @@ func (sb *Scoreboard) release(slot int) {
 
 // idle counts the threads of a slot that wait for a connection or are about to.
 func (sb *Scoreboard) idle(slot int) (n int) {
-	if sb.mem.Load32(sb.process(slot)+processQuiescing) != 0 {
+	p := sb.process(slot)
+	if sb.mem.Load32(p+processQuiescing) != 0 || sb.mem.Load32(p+processFull) != 0 {
 		return 0
 	}
 	for t := range sb.threads {
@@ -267,13 +277,18 @@ const torn = 1000
 func (sb *Scoreboard) Workers() []WorkerStats {
 	var all []WorkerStats
 	for slot := range sb.servers {
-		pid := int(sb.mem.Load32(sb.process(slot) + processPid))
+		p := sb.process(slot)
+		pid := int(sb.mem.Load32(p + processPid))
+		ending := sb.mem.Load32(p+processQuiescing) != 0 || sb.mem.Load32(p+processGeneration) != sb.Generation()
 		for t := range sb.threads {
 			w := sb.worker(slot, t)
 			st := WorkerStats{Slot: slot, Thread: t, Pid: pid}
 			st.Status = Status(sb.mem.Load32(w + workerStatus))
 			if st.Status == Dead {
 				continue
+			}
+			if ending {
+				st.Status = Graceful
 			}
 			for range torn {
 				seq := sb.mem.Load32(w + workerSeq)

@@ -5,6 +5,9 @@ package mpm
 const (
 	maxSpawnRate  = 32
 	busySpawnRate = 8
+	// holdAfterRestart is for how many ticks after a graceful restart the rate
+	// does not double: old children still serve.
+	holdAfterRestart = 10
 )
 
 // spares is the arithmetic of spare threads: how many children to spawn or

@@ -32,6 +32,8 @@ type operator struct {
 	// kills is how many children killChild kills: each costs a second of the
 	// kernel's clock.
 	kills int
+	// restarts is how many graceful restarts a load must survive.
+	restarts int
 }
 
 // patience is how long an operator waits for what must come. It is no

@@ -19,7 +19,8 @@ const (
 	envDir      = "HTTPJAIL_TEST_DIR"
 	envUser     = "HTTPJAIL_TEST_USER"
 	envPort     = "HTTPJAIL_TEST_PORT"
-	envTrace    = "HTTPJAIL_TEST_TRACE" // the server writes its calls to standard error
+	envRestarts = "HTTPJAIL_TEST_RESTARTS" // may be set by whoever runs the tests
+	envTrace    = "HTTPJAIL_TEST_TRACE"    // the server writes its calls to standard error
 )
 
 func TestMain(m *testing.M) {
@@ -41,7 +42,7 @@ func TestMain(m *testing.M) {
 				if v := os.Getenv(envTrace); v != "" {
 					env = append(env, envTrace+"="+v)
 				}
-				sc.run(&operator{s: real.New(), env: env, port: uint16(port), dir: os.Getenv(envDir), exe: "/proc/self/exe", user: os.Getenv(envUser), kills: 1})
+				sc.run(&operator{s: real.New(), env: env, port: uint16(port), dir: os.Getenv(envDir), exe: "/proc/self/exe", user: os.Getenv(envUser), kills: 1, restarts: realRestarts()})
 				os.Exit(leftOnThisKernel())
 			}
 		}
@@ -114,4 +115,14 @@ func runReal(t *testing.T, sc scenario, w world, user string, attr *syscall.SysP
 		t.Fatal(err)
 	}
 	return out
+}
+
+// realRestarts is how many graceful restarts a load must survive on this
+// kernel, where each takes real time; a campaign asks for more.
+func realRestarts() int {
+	n, err := strconv.Atoi(os.Getenv(envRestarts))
+	if err != nil {
+		return 3
+	}
+	return n
 }

@@ -70,6 +70,8 @@ func scenarios() []scenario {
 		all = append(all,
 			scenario{"serve and stop/" + m.mpm + " " + m.mutex, func(o *operator) { serveAndStop(o, conf) }},
 			scenario{"kill a child/" + m.mpm + " " + m.mutex, func(o *operator) { killChild(o, conf) }},
+			scenario{"restart/" + m.mpm + " " + m.mutex, func(o *operator) { restart(o, conf, sys.SIGHUP, 2) }},
+			scenario{"restart gracefully/" + m.mpm + " " + m.mutex, func(o *operator) { restart(o, conf, sys.SIGUSR1, o.restarts) }},
 		)
 	}
 	prefork := fmt.Sprintf(seed, "prefork", "flock", few+seedFiles)
@@ -250,6 +252,41 @@ func killChild(o *operator, conf string) {
 	if text := srv.output("shutting down"); !strings.Contains(text, "exit signal SIGKILL") {
 		o.failf("the server does not say that a child was killed:\n%s", text)
 	}
+	o.stopped(srv, before)
+}
+
+// restart restarts the server under load. A graceful restart loses no request;
+// the other cuts off what is being answered.
+func restart(o *operator, conf string, sig sys.Signal, times int) {
+	o.site()
+	o.configure(conf)
+	before := o.list(o.jail() + "/var/run")
+	srv := o.start().ready()
+	l := o.load(2)
+	for i := range times {
+		old := srv.children()
+		o.must("kill", o.s.Kill(srv.pid, sig))
+		o.eventually("the old generation is gone and another serves", func() bool {
+			now := srv.children()
+			for pid := range old {
+				if now[pid] {
+					return false
+				}
+			}
+			return len(now) > 0
+		})
+		n := l.answered.Load()
+		o.eventually(fmt.Sprintf("the load goes on after restart %d", i+1), func() bool { return l.answered.Load() > n+2 })
+	}
+	l.end(o)
+	failed, wrong := l.failed.Load(), l.wrong.Load()
+	if sig == sys.SIGUSR1 && failed > 0 || wrong > 0 {
+		o.failf("%d connections failed and %d answers were wrong, of %d", failed, wrong, l.answered.Load())
+	}
+	if got := o.readFile("jail/var/run/httpd.pid"); got != strconv.Itoa(srv.pid)+"\n" {
+		o.failf("the PidFile holds %q, the server is %d", got, srv.pid)
+	}
+	o.must("kill -TERM", o.s.Kill(srv.pid, sys.SIGTERM))
 	o.stopped(srv, before)
 }
 

@@ -2,6 +2,7 @@ package simtests
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -11,6 +12,9 @@ import (
 	"github.com/httpjail/httpjail/sys/fake"
 	"github.com/httpjail/httpjail/sys/fake/sched"
 )
+
+// restarts is for the deterministic kernel; the others do a few.
+var restarts = flag.Int("restarts", 20, "how many graceful restarts a load must survive on the simulated kernel")
 
 // kernel is where the table runs.
 type kernel struct {
@@ -77,9 +81,9 @@ func runFakeWorld(t *testing.T, sc scenario, w world, mode sched.Mode, seed uint
 	pid, err := m.Start(fake.ProcSpec{
 		Argv: []string{"operator"}, Stdout: &out, Stderr: &out,
 		Program: func(s sys.Sys, argv, env []string) int {
-			o := &operator{s: s, dir: w.dir, exe: "/usr/sbin/httpjail", user: "www-data", port: w.port, env: w.env, kills: 1}
+			o := &operator{s: s, dir: w.dir, exe: "/usr/sbin/httpjail", user: "www-data", port: w.port, env: w.env, kills: 1, restarts: 3}
 			if mode == fake.Deterministic {
-				o.kills = 3 // time costs nothing
+				o.kills, o.restarts = 3, *restarts
 			}
 			sc.run(o)
 			return 0
