@@ -82,6 +82,10 @@ func (p *parent) spawnChild(st mpm.ChildState) (pid int, err error) {
 	}
 	argv := []string{fmt.Sprintf("httpjail: %s child %d", p.cfg.MPM.Name, st.Slot), childArg}
 	pid, err = s.Spawn(&sys.SpawnAttr{Exe: p.exe, Argv: argv, Env: p.env, Files: d.files})
+	if err == sys.ENOENT {
+		// execve(2) of a file that is open: what is missing is its interpreter.
+		return 0, fmt.Errorf("the dynamic loader of this program is not in the jail; build it with CGO_ENABLED=0: %w", err)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("spawn: %w", err)
 	}

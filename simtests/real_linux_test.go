@@ -1,11 +1,14 @@
 package simtests
 
 import (
+	"debug/elf"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -49,7 +52,11 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "there is no scenario %q\n", name)
 		os.Exit(2)
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	if staticDir != "" {
+		os.RemoveAll(staticDir)
+	}
+	os.Exit(status)
 }
 
 // leftOnThisKernel looks for what a scenario has left in its ipc namespace.
@@ -94,19 +101,55 @@ func init() {
 		}})
 }
 
-// runReal runs a scenario in a process of its own, in namespaces of its own.
-func runReal(t *testing.T, sc scenario, w world, user string, attr *syscall.SysProcAttr, env ...string) (out []byte) {
+// staticExecutable is this test binary, or one without cgo: the server executes
+// itself inside the jail, where there is no dynamic loader.
+func staticExecutable(t *testing.T) string {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
+	f, err := elf.Open(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if f.Section(".interp") == nil {
+		return exe
+	}
+	buildStatic.Do(func() {
+		staticDir, staticErr = os.MkdirTemp("", "simtests-")
+		if staticErr != nil {
+			return
+		}
+		build := exec.Command("go", "test", "-c", "-o", filepath.Join(staticDir, "simtests.test"), ".")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			staticErr = fmt.Errorf("%v: %w\n%s", build, err, out)
+		}
+	})
+	if staticErr != nil {
+		t.Skipf("needs a binary without cgo, and cannot build one: %v", staticErr)
+	}
+	return filepath.Join(staticDir, "simtests.test")
+}
+
+var (
+	buildStatic sync.Once
+	staticDir   string // removed by TestMain
+	staticErr   error
+)
+
+// runReal runs a scenario in a process of its own, in namespaces of its own.
+func runReal(t *testing.T, sc scenario, w world, user string, attr *syscall.SysProcAttr, env ...string) (out []byte) {
+	t.Helper()
+	exe := staticExecutable(t)
 	attr.Pdeathsig = syscall.SIGKILL
 	cmd := exec.Command(exe)
 	cmd.Env = append(os.Environ(), envScenario+"="+sc.name, envDir+"="+w.dir, envUser+"="+user, fmt.Sprintf("%s=%d", envPort, w.port))
 	cmd.Env = append(cmd.Env, env...)
 	cmd.SysProcAttr = attr
-	out, err = cmd.CombinedOutput()
+	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		t.Fatalf("%v\n%s", err, out)
