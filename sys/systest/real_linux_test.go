@@ -1,0 +1,234 @@
+package systest
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/httpjail/httpjail/sys/real"
+)
+
+var update = flag.Bool("update", false, "record the expected results from this machine's kernel (as root)")
+
+// TestMain is Program in the processes that the suite starts on the real kernel.
+func TestMain(m *testing.M) {
+	if slices.Contains(os.Environ(), marker+"=1") {
+		signal.Ignore(unix.SIGXFSZ, unix.SIGPIPE) // the cases want EFBIG and EPIPE
+		syscall.Exit(Program(real.New(), os.Args, Environ()))
+	}
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+// realKernel is this machine's kernel, with cases in a new directory under base.
+func realKernel(fs, base string, uid int) Kernel {
+	return Kernel{FS: fs, Root: uid == 0, Exec: func(argv []string, stdin []byte) ([]byte, error) {
+		dir, err := os.MkdirTemp(base, "systest")
+		if err != nil {
+			return nil, err
+		}
+		defer removeAll(dir)
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Args, cmd.Env, cmd.Dir = argv, Environ(), dir
+		if uid != os.Getuid() {
+			if err := os.Chown(dir, uid, uid); err != nil {
+				return nil, err
+			}
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
+		}
+		var errs bytes.Buffer
+		cmd.Stdin, cmd.Stderr = bytes.NewReader(stdin), &errs
+		out, err := cmd.Output()
+		if err != nil || errs.Len() > 0 {
+			err = fmt.Errorf("%v\n%s", err, errs.String())
+		}
+		return bytes.TrimSpace(out), err
+	}}
+}
+
+// removeAll removes what cases left, directories that may not be read included.
+func removeAll(dir string) {
+	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if d != nil && d.IsDir() && err != nil {
+			os.Chmod(path, 0o700)
+		}
+		return nil
+	})
+	os.RemoveAll(dir)
+}
+
+// filesystems are the directories that cases can run in, by type.
+func filesystems(t *testing.T) map[string]string {
+	found := map[string]string{}
+	for fs, dir := range map[string]string{"ext4": os.TempDir(), "tmpfs": "/dev/shm"} {
+		var st unix.Statfs_t
+		if err := unix.Statfs(dir, &st); err != nil {
+			t.Logf("%s: %v: nothing runs on %s", dir, err, fs)
+			continue
+		}
+		if magic := map[string]int64{"ext4": unix.EXT4_SUPER_MAGIC, "tmpfs": unix.TMPFS_MAGIC}[fs]; st.Type != magic {
+			t.Logf("%s is a filesystem of type %#x: nothing runs on %s", dir, st.Type, fs)
+			continue
+		}
+		if st.Flags&(unix.ST_NOEXEC|unix.ST_NODEV|unix.ST_NOSUID) != 0 && os.Getuid() == 0 {
+			t.Logf("%s is mounted with noexec, nodev or nosuid: nothing runs on %s", dir, fs)
+			continue
+		}
+		found[fs] = dir
+	}
+	return found
+}
+
+// needs skips where the real kernel cannot be asked.
+func needs(t *testing.T, root bool) {
+	if _, _, e := syscall.AllThreadsSyscall(syscall.SYS_GETPID, 0, 0, 0); e == syscall.ENOTSUP {
+		t.Skip("a cgo program cannot change its capabilities: run without the race detector")
+	}
+	if !root {
+		return
+	}
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	caps, err := real.New().Capget()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if missing := Capabilities() &^ caps.Effective; missing != 0 {
+		t.Skipf("root has not the capabilities %s", capString(missing))
+	}
+}
+
+func TestRealAsRoot(t *testing.T) {
+	t.Parallel()
+	needs(t, true)
+	if *update {
+		record(t, realKernel("tmpfs", filesystems(t)["tmpfs"], 0), realKernel("ext4", filesystems(t)["ext4"], 0))
+		return
+	}
+	for fs, dir := range filesystems(t) {
+		t.Run(fs, func(t *testing.T) { t.Parallel(); Run(t, realKernel(fs, dir, 0)) })
+	}
+}
+
+func TestRealAsNobody(t *testing.T) {
+	t.Parallel()
+	needs(t, false)
+	if os.Getuid() != 0 && os.Getuid() != 65534 {
+		t.Skip("needs root or nobody (65534)")
+	}
+	if *update {
+		t.Skip("expected results are being recorded")
+	}
+	for fs, dir := range filesystems(t) {
+		t.Run(fs, func(t *testing.T) { t.Parallel(); Run(t, realKernel(fs, dir, 65534)) })
+	}
+}
+
+// record writes what Linux returns into the files, from the first kernel, and
+// where the second differs, that too.
+func record(t *testing.T, first, second Kernel) {
+	files, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if err := f.record(first, second); err != nil {
+			t.Errorf("%s: %v", f.name, err)
+		}
+	}
+}
+
+func (f *file) record(first, second Kernel) error {
+	const patience = 200 * time.Millisecond
+	steps := f.plan(first).steps
+	results := make([][]string, 2)
+	for i, k := range []Kernel{first, second} {
+		var err error
+		if results[i], err = f.plan(k).exec(k, patience); err != nil {
+			return err
+		}
+	}
+	both := func(i int, bar, sep string, form func(string) string) string {
+		x, y := form(results[0][i]), form(results[1][i])
+		if x != y {
+			return x + bar + second.FS + sep + y
+		}
+		return x
+	}
+	cells := map[*table]map[string]string{}
+	for i, s := range steps {
+		switch {
+		case s.setup:
+			if failed(results[0][i]) {
+				fmt.Printf("%s:%d: %s: setup: %s: %s\n", f.name, s.line, s.where(), s.text(), results[0][i])
+			}
+		case s.table != nil:
+			if cells[s.table] == nil {
+				cells[s.table] = map[string]string{}
+			}
+			v := both(i, "|", ":", cell)
+			if old, ok := cells[s.table][s.key]; ok {
+				v = old + "&" + v
+			}
+			cells[s.table][s.key] = v
+		default:
+			line := strings.TrimRight(strings.SplitN(f.lines[s.line-1], " -> ", 2)[0], " ")
+			if v := both(i, " | ", " ", func(s string) string { return s }); v != okResults(line) {
+				line += " -> " + v
+			}
+			f.lines[s.line-1] = line
+		}
+	}
+	var out []string
+	next := 0
+	for _, c := range f.cases {
+		for _, p := range c.parts {
+			if p.table != nil {
+				out = append(out, f.lines[next:p.table.grid]...)
+				out = append(out, p.table.draw(cells[p.table])...)
+				next = p.table.end
+			}
+		}
+	}
+	out = append(out, f.lines[next:]...)
+	return os.WriteFile("testdata/"+f.name, []byte(strings.Join(out, "\n")), 0o644)
+}
+
+// draw is the table's grid.
+func (t *table) draw(cells map[string]string) []string {
+	keys := len(t.vars) - 1
+	grid := [][]string{append(make([]string, keys), t.columns()...)}
+	t.rows(func(values []string) {
+		row := slices.Clone(values)
+		for _, col := range t.columns() {
+			row = append(row, cells[strings.Join(append(slices.Clone(values), col), " ")])
+		}
+		grid = append(grid, row)
+	})
+	var lines []string
+	for _, row := range grid {
+		var b strings.Builder
+		for i, c := range row {
+			width := 0
+			for _, other := range grid {
+				width = max(width, len(other[i]))
+			}
+			fmt.Fprintf(&b, "%-*s  ", width, c)
+		}
+		lines = append(lines, strings.TrimRight(b.String(), " "))
+	}
+	return lines
+}
