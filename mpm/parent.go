@@ -49,10 +49,27 @@ type Parent struct {
 	// the listeners of the next generation.
 	Reload func(graceful bool) (Config, []int, error)
 
+	// Control, where set, is called when ControlFd can be read, and may ask for
+	// what signals ask for.
+	Control   func() Request
+	ControlFd int
+
 	spares   spares
 	owed     int  // children to replace at the next tick
 	stopping bool // children that end are not replaced
 }
+
+// Request is what Control may ask for.
+type Request int
+
+// The requests, as the signals TERM, WINCH, HUP and USR1.
+const (
+	NoRequest Request = iota
+	StopRequest
+	GracefulStopRequest
+	RestartRequest
+	GracefulRestartRequest
+)
 
 type child struct {
 	slot       int
@@ -64,11 +81,11 @@ type child struct {
 // in that order, and takes the signals. When it fails nothing is left behind.
 func NewParent(s sys.Sys, cfg Config, listeners []int, spawn SpawnFunc, logf func(string, ...any)) (p *Parent, err error) {
 	p = &Parent{sys: s, cfg: cfg, logf: logf, spawn: spawn, listeners: listeners,
-		scoreFd: -1, podR: -1, podW: -1, deathR: -1, deathW: -1, sigfd: -1,
+		ControlFd: -1, scoreFd: -1, podR: -1, podW: -1, deathR: -1, deathW: -1, sigfd: -1,
 		children: map[int]child{}, slots: make([]int, cfg.ServerLimit)}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, p.cleanUp())
+			err = errors.Join(err, p.Close())
 			p = nil
 		}
 	}()
@@ -121,9 +138,9 @@ func (p *Parent) closePod() {
 // Scoreboard is the server's.
 func (p *Parent) Scoreboard() *Scoreboard { return p.score }
 
-// cleanUp removes all that the parent made outside of processes, and closes
-// its descriptors. It goes on after errors.
-func (p *Parent) cleanUp() error {
+// Close removes all that the parent made outside of processes, and closes its
+// descriptors. It goes on after errors. Run does it itself.
+func (p *Parent) Close() error {
 	s := p.sys
 	var errs []error
 	if p.mutex != nil {
@@ -154,7 +171,7 @@ func (p *Parent) cleanUp() error {
 func (p *Parent) Run() error {
 	err := p.keep()
 	p.stopChildren()
-	return errors.Join(err, p.cleanUp())
+	return errors.Join(err, p.Close())
 }
 
 // What signals other than SIGTERM, SIGINT and SIGCHLD make waitSignals return.
@@ -278,13 +295,21 @@ func (p *Parent) reload(graceful bool) error {
 // waitSignals waits for signals, at most until the monotonic time until, and
 // acts on them; stop says that the server is to stop.
 func (p *Parent) waitSignals(until time.Duration) (stop bool, err error) {
-	pfd := [1]sys.PollFd{{Fd: int32(p.sigfd), Events: sys.POLLIN}}
+	pfd := [2]sys.PollFd{{Fd: int32(p.sigfd), Events: sys.POLLIN}, {Fd: int32(p.ControlFd), Events: sys.POLLIN}}
 	n, err := p.sys.Poll(pfd[:], max(0, until-p.sys.Monotonic()))
 	if err == sys.EINTR || err == nil && n == 0 {
 		return false, nil
 	}
 	if err != nil {
 		return true, fmt.Errorf("cannot wait for signals: %w", err)
+	}
+	if pfd[1].Revents != 0 && p.Control != nil {
+		if stop, err := p.obey(p.Control()); stop || err != nil {
+			return stop, err
+		}
+	}
+	if pfd[0].Revents == 0 {
+		return false, nil
 	}
 	var buf [64]byte
 	n, err = p.sys.Read(p.sigfd, buf[:])
@@ -319,6 +344,28 @@ func (p *Parent) waitSignals(until time.Duration) (stop bool, err error) {
 		return false, ask
 	}
 	return stop, nil
+}
+
+// obey is waitSignals for a request.
+func (p *Parent) obey(r Request) (stop bool, err error) {
+	if p.stopping && r != StopRequest {
+		return false, nil
+	}
+	switch r {
+	case StopRequest:
+		p.logf("asked to stop, shutting down")
+		return true, nil
+	case GracefulStopRequest:
+		p.logf("asked to stop, shutting down gracefully")
+		return false, errGracefulStop
+	case RestartRequest:
+		p.logf("asked to restart")
+		return false, errRestart
+	case GracefulRestartRequest:
+		p.logf("asked to restart gracefully")
+		return false, errGracefulRestart
+	}
+	return false, nil
 }
 
 // reap collects every child that has ended. An error is fatal for the server.

@@ -1,6 +1,8 @@
 package mpm
 
 import (
+	"time"
+
 	"github.com/httpjail/httpjail/sys"
 )
 
@@ -156,6 +158,11 @@ func OpenScoreboard(s sys.Sys, fd int) (*Scoreboard, error) {
 		return nil, &FileError{"scoreboard_file", "read the inherited scoreboard", "", sys.EINVAL}
 	}
 	return sb, nil
+}
+
+// Started is when the parent made the scoreboard.
+func (sb *Scoreboard) Started() time.Time {
+	return time.Unix(0, int64(sb.mem.Load64(headerStarted))).UTC()
 }
 
 // Close unmaps the scoreboard.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/httpjail/httpjail/mpm"
+	"github.com/httpjail/httpjail/mpm/event"
 	"github.com/httpjail/httpjail/server/module"
 	"github.com/httpjail/httpjail/sys"
 )
@@ -54,6 +55,9 @@ func serveAsChild(s sys.Sys, log *errorLog) (status int, err error) {
 		return initStatus(err), err
 	}
 	child.Serve = web.serve
+	if topo.Name == event.Topology.Name {
+		child.Async = newAsync(s, web)
+	}
 	log.phase = PhaseServe
 	return topo.Run(child), nil
 }

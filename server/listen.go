@@ -23,21 +23,30 @@ func listen(s sys.Sys, cfg *confhcl.Config) (fds []int, err error) {
 		}
 	}()
 	for _, l := range cfg.Listen {
-		addr, err := listenAddr(l.Address)
+		fd, err := listenAt(s, cfg, l)
 		if err != nil {
-			return fds, &directiveError{"listen", l.Range, err, ""}
-		}
-		fd, err := listenOne(s, cfg, addr)
-		if errors.Is(err, sys.EAFNOSUPPORT) && strings.HasPrefix(l.Address, ":") {
-			// A kernel without IPv6: all addresses are the IPv4 ones.
-			fd, err = listenOne(s, cfg, netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port()))
-		}
-		if err != nil {
-			return fds, &directiveError{"listen", l.Range, fmt.Errorf("cannot listen on %s: %w", l.Address, err), mendListen(addr, err)}
+			return fds, err
 		}
 		fds = append(fds, fd)
 	}
 	return fds, nil
+}
+
+// listenAt opens the socket of one listen address.
+func listenAt(s sys.Sys, cfg *confhcl.Config, l confhcl.Listen) (fd int, err error) {
+	addr, err := listenAddr(l.Address)
+	if err != nil {
+		return -1, &directiveError{"listen", l.Range, err, ""}
+	}
+	fd, err = listenOne(s, cfg, addr)
+	if errors.Is(err, sys.EAFNOSUPPORT) && strings.HasPrefix(l.Address, ":") {
+		// A kernel without IPv6: all addresses are the IPv4 ones.
+		fd, err = listenOne(s, cfg, netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port()))
+	}
+	if err != nil {
+		return -1, &directiveError{"listen", l.Range, fmt.Errorf("cannot listen on %s: %w", l.Address, err), mendListen(addr, err)}
+	}
+	return fd, nil
 }
 
 // listenAddr parses an address of the configuration; ":80" is all addresses,

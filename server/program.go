@@ -24,6 +24,7 @@ func IsChild(argv []string) bool { return len(argv) == 2 && argv[1] == childArg 
 // Program is the server as a program:
 //
 //	httpjail run -c FILE    the parent, in the foreground
+//	httpjail ctl VERB -c FILE
 //	httpjail child          a child, started by a parent only
 //
 // The environment variable HTTPJAIL_BACKEND names the backend in the first
@@ -35,7 +36,10 @@ func Program(s sys.Sys, argv, env []string) int {
 	case len(argv) == 4 && argv[1] == "run" && argv[2] == "-c":
 		return runParent(s, argv[3], env)
 	}
-	printf(s, 2, "usage: httpjail run -c FILE\n")
+	if len(argv) == 5 && argv[1] == "ctl" && argv[3] == "-c" {
+		return runCtl(s, argv[2], argv[4], env)
+	}
+	printf(s, 2, "usage: httpjail run -c FILE | ctl VERB -c FILE\n")
 	return exitUsage
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/httpjail/httpjail/confhcl"
 	"github.com/httpjail/httpjail/mpm"
+	"github.com/httpjail/httpjail/mpm/event"
 	"github.com/httpjail/httpjail/mpm/prefork"
 	"github.com/httpjail/httpjail/mpm/worker"
 	"github.com/httpjail/httpjail/server/module"
@@ -20,7 +21,7 @@ import (
 const configMax = 1 << 20
 
 // topologies are the MPMs of this version.
-var topologies = []mpm.Topology{prefork.Topology, worker.Topology}
+var topologies = []mpm.Topology{prefork.Topology, worker.Topology, event.Topology}
 
 func topology(name string) (mpm.Topology, error) {
 	var names []string
@@ -47,11 +48,17 @@ type parent struct {
 	user      identity
 	modules   []module.State
 	listeners []int
+	control   control
+}
+
+func newParent(s sys.Sys, file string, env []string) *parent {
+	return &parent{sys: s, env: env, backend: getenv(env, "HTTPJAIL_BACKEND"), file: file,
+		log: errorLog{fd: 2}, control: control{fd: -1}}
 }
 
 // runParent is the whole life of the parent.
 func runParent(s sys.Sys, file string, env []string) int {
-	p := &parent{sys: s, env: env, backend: getenv(env, "HTTPJAIL_BACKEND"), file: file, log: errorLog{fd: 2}}
+	p := newParent(s, file, env)
 	for _, step := range []struct {
 		phase Phase
 		run   func() error
@@ -286,6 +293,12 @@ func (p *parent) mpmConfig() mpm.Config {
 		// As httpd: two servers with the default must not share a lock.
 		c.LockFile = fmt.Sprintf("%s.%d", c.LockFile, p.sys.Getpid())
 	}
+	if m.Name == event.Topology.Name {
+		c.AcceptMutex = "none" // see EPOLLEXCLUSIVE
+		c.ThreadLimit++        // the loop has a slot beside its workers'
+		c.Timeout, c.KeepAliveTimeout = p.cfg.Timeout, p.cfg.KeepAliveTimeout
+		c.AsyncFactor = m.AsyncRequestWorkerFactor
+	}
 	if m.ThreadsPerChild > 0 {
 		c.MinSpare, c.MaxSpare = m.MinSpareThreads, m.MaxSpareThreads
 	}
@@ -303,9 +316,16 @@ func (p *parent) serve() error {
 	if err != nil {
 		return err
 	}
+	if err := p.listenControl(); err != nil {
+		return errors.Join(err, keeper.Close())
+	}
+	keeper.Reload = p.reload
+	keeper.Control = func() mpm.Request { return p.converse(keeper.Scoreboard()) }
+	keeper.ControlFd = p.control.fd
 	p.log.phase = PhaseServe
 	p.announce()
 	err = keeper.Run()
+	p.closeControl()
 	p.log.phase = PhaseStop
 	if err == nil {
 		p.log.printf(p.sys)("stopped")

@@ -31,11 +31,13 @@ type web struct {
 	child     *mpm.Child
 	http      fasthttp.Server
 	handlers  []func(*module.Request) bool
+	mayWait   []func(*module.Request) bool
 	loggers   []func(*module.Request)
 	hosts     map[string]int // index of a site by name
 	wildcards []wildcard     // in the order of the configuration
 	fallback  int            // the site of other names
 	stamp     atomic.Pointer[stamp]
+	dateless  *fasthttp.ResponseHeader // of event; see withoutDate
 }
 
 // wildcard is a server_alias with * or ?.
@@ -63,6 +65,9 @@ func newWeb(s sys.Sys, h *handover, child *mpm.Child, logf func(string, ...any))
 		if inst.Handle != nil {
 			w.handlers = append(w.handlers, inst.Handle)
 		}
+		if inst.MayWait != nil {
+			w.mayWait = append(w.mayWait, inst.MayWait)
+		}
 		if inst.Log != nil {
 			w.loggers = append(w.loggers, inst.Log)
 		}
@@ -88,10 +93,9 @@ func newWeb(s sys.Sys, h *handover, child *mpm.Child, logf func(string, ...any))
 		Handler:               w.handle,
 		NoDefaultServerHeader: true, // see begin
 		// One buffer holds the request line and all fields.
-		ReadBufferSize:     h.Config.LimitRequestLine + h.Config.LimitRequestFieldSize,
-		WriteBufferSize:    writeBufferSize,
-		DisableKeepalive:   !h.Config.KeepAlive,
-		MaxRequestsPerConn: h.Config.MaxKeepAliveRequests,
+		ReadBufferSize:   h.Config.LimitRequestLine + h.Config.LimitRequestFieldSize,
+		WriteBufferSize:  writeBufferSize,
+		DisableKeepalive: !h.Config.KeepAlive,
 		// A body is not read into memory before its handler runs, but for the
 		// first part; see answer for the limit.
 		StreamRequestBody:     true,
@@ -115,10 +119,11 @@ func (l httpLogger) Printf(string, ...any) {}
 // connection is one connection in its thread.
 type connection struct {
 	*conn.Conn
-	sys    sys.Sys
-	worker mpm.Worker
-	idle   bool
-	req    module.Request
+	sys      sys.Sys
+	worker   mpm.Worker
+	idle     bool
+	requests int // answered so far
+	req      module.Request
 }
 
 // Read knows whether it waits for a request or within one: the limits and the
@@ -135,34 +140,53 @@ func (c *connection) Read(p []byte) (int, error) {
 
 // serve is the mpm.ServeFunc.
 func (w *web) serve(s sys.Sys, fd int, peer sys.SockAddr, worker mpm.Worker) {
-	c := &connection{Conn: conn.New(s, fd, sys.SockAddr{}, peer), sys: s, worker: worker}
+	c := w.connection(s, fd, peer, worker)
+	worker.Set(mpm.Reading)
+	// An error is the client's: it went away, or took too long.
+	_ = w.http.ServeConn(&c)
+}
+
+// connection makes the connection of a descriptor that blocks.
+func (w *web) connection(s sys.Sys, fd int, peer sys.SockAddr, worker mpm.Worker) connection {
+	c := connection{Conn: conn.New(s, fd, sys.SockAddr{}, peer), sys: s, worker: worker}
 	c.Inherited(socketTimeouts(w.cfg))
 	c.SetReadTimeout(w.cfg.Timeout)
 	c.SetIdleTimeout(w.cfg.KeepAliveTimeout)
 	c.SetWriteTimeout(w.cfg.Timeout)
-	worker.Set(mpm.Reading)
-	// An error is the client's: it went away, or took too long.
-	_ = w.http.ServeConn(c)
+	return c
 }
 
-// handle answers one request.
+// handle answers one request in the connection's thread.
 func (w *web) handle(ctx *fasthttp.RequestCtx) {
-	c := ctx.Conn().(*connection)
+	c := connectionOf(ctx)
 	c.worker.Set(mpm.Writing)
-	now := c.sys.Now()
+	w.respond(c, ctx, c.sys.Now())
+	c.worker.Set(mpm.KeepAlive)
+	c.idle = true
+	c.SetIdle(true)
+}
+
+// connectionOf is the connection of a request.
+func connectionOf(ctx *fasthttp.RequestCtx) *connection {
+	if b, ok := ctx.Conn().(*borrowed); ok {
+		return &b.connection
+	}
+	return ctx.Conn().(*connection)
+}
+
+// respond makes the response to one request, and logs it.
+func (w *web) respond(c *connection, ctx *fasthttp.RequestCtx, now time.Time) {
 	c.req = module.Request{RequestCtx: ctx, Sys: c.sys, Site: w.site(ctx), Now: now}
 	w.begin(&ctx.Response.Header, now)
 	w.answer(&c.req)
-	if w.child.Quitting() {
+	c.requests++
+	if most := w.cfg.MaxKeepAliveRequests; w.child.Quitting() || most > 0 && c.requests >= most {
 		ctx.Response.SetConnectionClose()
 	}
 	for _, log := range w.loggers {
 		log(&c.req)
 	}
 	c.worker.Served(uint64(c.req.BodyBytes), uint64(now.UnixNano()))
-	c.worker.Set(mpm.KeepAlive)
-	c.idle = true
-	c.SetIdle(true)
 }
 
 func (w *web) answer(r *module.Request) {
@@ -201,11 +225,9 @@ func (w *web) protocolError(ctx *fasthttp.RequestCtx, err error) {
 	if t, ok := err.(interface{ Timeout() bool }); ok && t.Timeout() {
 		status = fasthttp.StatusRequestTimeout
 	}
-	r := &module.Request{RequestCtx: ctx}
-	if c, ok := ctx.Conn().(*connection); ok {
-		r.Sys, r.Now = c.sys, c.sys.Now()
-		w.begin(&ctx.Response.Header, r.Now)
-	}
+	c := connectionOf(ctx)
+	r := &module.Request{RequestCtx: ctx, Sys: c.sys, Now: c.sys.Now()}
+	w.begin(&ctx.Response.Header, r.Now)
 	errorPage(r, status)
 	for _, log := range w.loggers {
 		log(r)
@@ -260,6 +282,9 @@ func (w *web) begin(h *fasthttp.ResponseHeader, now time.Time) {
 		return
 	}
 	text := "HTTP/1.1 200\r\nServer: httpjail\r\nContent-Length: 0\r\nDate: " + now.UTC().Format(httpTime) + "\r\n\r\n"
+	if w.dateless != nil {
+		w.dateless.CopyTo(h)
+	}
 	if err := h.Read(bufio.NewReader(strings.NewReader(text))); err != nil {
 		panic("server: fasthttp cannot read its own header: " + err.Error())
 	}

@@ -27,7 +27,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	if server.IsChild(os.Args) || len(os.Args) == 4 && os.Args[1] == "run" {
+	if server.IsChild(os.Args) || len(os.Args) >= 4 && (os.Args[1] == "run" || os.Args[1] == "ctl") {
 		program := server.Program
 		if os.Getenv(envTrace) != "" {
 			program = traced(os.Stderr)

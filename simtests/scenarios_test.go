@@ -74,6 +74,7 @@ func scenarios() []scenario {
 			scenario{"restart gracefully/" + m.mpm + " " + m.mutex, func(o *operator) { restart(o, conf, sys.SIGUSR1, o.restarts) }},
 		)
 	}
+	all = append(all, eventScenarios()...)
 	prefork := fmt.Sprintf(seed, "prefork", "flock", few+seedFiles)
 	worker := fmt.Sprintf(seed, "worker", "sysvsem", fewThreads)
 	all = append(all,
@@ -82,6 +83,8 @@ func scenarios() []scenario {
 		scenario{"kill the parent/prefork", func(o *operator) { killParent(o, prefork) }},
 		scenario{"kill the parent/worker", func(o *operator) { killParent(o, fmt.Sprintf(seed, "worker", "flock", fewThreads+seedFiles)) }},
 		scenario{"access log", accessLog},
+		scenario{"control/prefork", func(o *operator) { control(o, "prefork", few) }},
+		scenario{"control/worker", func(o *operator) { control(o, "worker", fewThreads) }},
 	)
 	return append(all, startFailures()...)
 }

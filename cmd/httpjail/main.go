@@ -1,6 +1,7 @@
 // Command httpjail is the web server that jails itself.
 //
 //	httpjail run [-c FILE] [--backend auto|real|fake]
+//	httpjail ctl start|stop|restart|graceful|graceful-stop|status|fullstatus|configtest [-c FILE]
 //	httpjail check -c FILE
 //	httpjail version
 package main
@@ -38,7 +39,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(), checkCommand(), versionCommand())
+	root.AddCommand(runCommand(), ctlCommand(), checkCommand(), versionCommand())
 	err := root.Execute()
 	var status exitStatus
 	switch {

@@ -55,3 +55,8 @@ func reexec(file string, namespaced bool) (int, error) {
 	}
 	return real.Reexec(argv)
 }
+
+func runCtl(verb, file string) (int, error) {
+	env := append(os.Environ(), "HTTPJAIL_BACKEND=real")
+	return server.Program(real.New(), []string{"httpjail", "ctl", verb, "-c", file}, env), nil
+}

@@ -21,3 +21,5 @@ func runChild() int {
 func canReal() error { return errors.New("the real backend needs Linux, this is " + runtime.GOOS) }
 
 func runReal(string) (int, error) { return exitFailed, canReal() }
+
+func runCtl(verb, file string) (int, error) { return exitFailed, canReal() }

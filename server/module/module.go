@@ -6,6 +6,7 @@ package module
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/httpjail/httpjail/confhcl"
@@ -47,13 +48,32 @@ type InJail struct {
 }
 
 // Instance is a module at work in one child. Its functions are called by all
-// threads of the child at once, each with its own Request. Either may be nil.
+// threads of the child at once, each with its own Request. Each may be nil.
 type Instance struct {
 	// Handle answers r and returns true, or returns false to leave it to the
 	// next module. Where no module answers, the server does, with 404.
 	Handle func(r *Request) bool
+	// MayWait says before Handle that it may wait for r, for something other
+	// than a file. The MPM event then calls Handle in a worker thread. Nil: it
+	// never does.
+	MayWait func(r *Request) bool
 	// Log is called when the response stands and is about to be sent.
 	Log func(r *Request)
+}
+
+// FileBody is a body stream that comes from an open file. The MPM event sends
+// it in steps, as the connection takes it; elsewhere fasthttp writes the
+// stream.
+type FileBody interface {
+	io.ReadCloser
+	// Detach takes the body away from its response, which then no longer closes
+	// it: whoever sends it does.
+	Detach()
+	// Part is what is to be sent next: p, or else n bytes of the file fd from
+	// off on. At the end p is empty and n is 0.
+	Part() (p []byte, fd int, off, n int64)
+	// Sent says that n bytes of Part were sent.
+	Sent(n int64)
 }
 
 // Request is one request on its way through the modules.

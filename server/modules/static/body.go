@@ -30,6 +30,8 @@ type fileBody struct {
 	file  *file
 	parts []part
 	tail  []byte
+
+	detached bool // from its response
 }
 
 // setFileBody makes the parts of f the body, of size bytes altogether. The body
@@ -45,8 +47,8 @@ func setFileBody(r *module.Request, f *file, size int64, parts []part, tail []by
 }
 
 var (
-	_ io.WriterTo   = (*fileBody)(nil)
-	_ io.ReadCloser = (*fileBody)(nil)
+	_ io.WriterTo     = (*fileBody)(nil)
+	_ module.FileBody = (*fileBody)(nil)
 )
 
 // WriteTo sends the body, in the thread of the connection.
@@ -104,8 +106,44 @@ func (b *fileBody) copy(w io.Writer, p part) error {
 // Read is there because fasthttp's streams are io.Readers; it uses WriteTo.
 func (b *fileBody) Read([]byte) (int, error) { return 0, errors.ErrUnsupported }
 
-// Close gives the file back. fasthttp calls it once, sent or not.
+// Detach implements module.FileBody.
+func (b *fileBody) Detach() { b.detached = true }
+
+// Part implements module.FileBody.
+func (b *fileBody) Part() (p []byte, fd int, off, n int64) {
+	for len(b.parts) > 0 {
+		next := &b.parts[0]
+		if len(next.head) > 0 {
+			return next.head, -1, 0, 0
+		}
+		if next.n > 0 {
+			return nil, b.file.fd, next.off, next.n
+		}
+		b.parts = b.parts[1:]
+	}
+	return b.tail, -1, 0, 0
+}
+
+// Sent implements module.FileBody.
+func (b *fileBody) Sent(n int64) {
+	switch {
+	case len(b.parts) == 0:
+		b.tail = b.tail[n:]
+	case len(b.parts[0].head) > 0:
+		b.parts[0].head = b.parts[0].head[n:]
+	default:
+		b.parts[0].off += n
+		b.parts[0].n -= n
+	}
+}
+
+// Close gives the file back. fasthttp calls it once, sent or not, and whoever
+// has detached the body once more.
 func (b *fileBody) Close() error {
+	if b.detached {
+		b.detached = false
+		return nil
+	}
 	b.file.release(b.sys)
 	return nil
 }
