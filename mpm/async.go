@@ -39,6 +39,9 @@ type Async interface {
 	// Block is the step of a connection that wants a worker, whose thread and
 	// slot it is called with. It waits where it has to.
 	Block(s sys.Sys, c *AsyncConn, w Worker) Want
+	// Late is called in place of Step when State is not nil and the rest of a
+	// request has not come in time.
+	Late(c *AsyncConn, now time.Time) Want
 	// Drop gives up what State holds: the connection ends.
 	Drop(c *AsyncConn)
 }

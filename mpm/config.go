@@ -27,6 +27,12 @@ type Config struct {
 	// GracefulShutdownTimeout of 0 waits until the last request is done.
 	GracefulShutdownTimeout time.Duration
 
+	// Of event: how long it waits for the rest of a request or for room to
+	// write, and for the next request; and how many connections it serves for
+	// each idle worker thread.
+	Timeout, KeepAliveTimeout time.Duration
+	AsyncFactor               float64
+
 	// Uid and Gid are whom the children become: they own what children must
 	// open. -1: children stay as they are.
 	Uid, Gid int
