@@ -164,7 +164,7 @@ func (a *agent) call(text string) (result string) {
 	if len(words) == 0 {
 		panic(scriptError("no call"))
 	}
-	for _, commands := range allCommands {
+	for _, commands := range append(allCommands[:len(allCommands):len(allCommands)], tableCommands()) {
 		if f := commands[words[0]]; f != nil {
 			return f(a, args(words[1:]))
 		}

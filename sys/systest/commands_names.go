@@ -32,9 +32,13 @@ var nameCommands = map[string]command{
 		var st sys.Stat
 		return ok(a.s.Stat(w.str(0), &st))
 	},
+	// size PATH is the size of a regular file: others' is the filesystem's affair.
 	"size": func(a *agent, w args) string {
 		var st sys.Stat
 		err := a.s.Stat(w.str(0), &st)
+		if err == nil && !st.IsRegular() {
+			return "-"
+		}
 		return val(st.Size, err)
 	},
 	"owner": func(a *agent, w args) string {

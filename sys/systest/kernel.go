@@ -60,10 +60,12 @@ func (f *file) run(t *testing.T, k Kernel) (checks, skipped int) {
 	if err != nil {
 		t.Error(err)
 	}
+	told := map[*table]bool{} // a setup that fails once fails in every cell
 	for i, s := range plan.steps[:len(results)] {
 		got := results[i]
 		if s.setup {
-			if failed(got) {
+			if failed(got) && !told[s.table] {
+				told[s.table] = true
 				t.Errorf("%s:%d: %s: setup: %s: %s", f.name, s.line, s.where(), s.text(), got)
 			}
 			continue

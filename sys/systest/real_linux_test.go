@@ -168,11 +168,13 @@ func (f *file) record(first, second Kernel) error {
 		}
 		return x
 	}
+	told := map[*table]bool{}
 	cells := map[*table]map[string]string{}
 	for i, s := range steps {
 		switch {
 		case s.setup:
-			if failed(results[0][i]) {
+			if failed(results[0][i]) && !told[s.table] {
+				told[s.table] = true
 				fmt.Printf("%s:%d: %s: setup: %s: %s\n", f.name, s.line, s.where(), s.text(), results[0][i])
 			}
 		case s.table != nil:
