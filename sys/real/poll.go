@@ -56,8 +56,11 @@ func epollPwait2(epfd int, events unsafe.Pointer, n int, timeout time.Duration) 
 		ts = timespec(timeout)
 		tsp = &ts
 	}
-	r, _, e := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epfd), uintptr(events), uintptr(n),
-		uintptr(unsafe.Pointer(tsp)), 0, sigsetSize)
+	call := unix.Syscall6
+	if timeout == 0 {
+		call = unix.RawSyscall6 // it does not wait
+	}
+	r, _, e := call(unix.SYS_EPOLL_PWAIT2, uintptr(epfd), uintptr(events), uintptr(n), uintptr(unsafe.Pointer(tsp)), 0, sigsetSize)
 	if e == unix.ENOSYS { // before Linux 5.11
 		r, _, e = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(events), uintptr(n),
 			uintptr(milliseconds(timeout)), 0, sigsetSize)
