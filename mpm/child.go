@@ -65,7 +65,7 @@ func NewChild(s sys.Sys, st ChildState, logf func(string, ...any)) (*Child, erro
 		return nil, err
 	}
 	score.mem.Store32(score.process(st.Slot)+processPid, uint32(s.Getpid()))
-	mutex, err := AttachMutex(s, st.Mutex)
+	mutex, err := AttachMutex(s, st.Mutex, score.lockState(st.Slot))
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func Ended(err error) bool { return err == errQuit || err == errOrphan }
 // Ended error when this child is to end; another error is fatal for the
 // child. One thread of a child accepts.
 func (c *Child) Accept(s sys.Sys) (fd int, peer sys.SockAddr, err error) {
-	if err := c.mutex.Lock(s); err != nil {
+	if err := c.lock(s); err != nil {
 		return -1, peer, err
 	}
 	fd, peer, err = c.acceptLocked(s)
@@ -120,6 +120,37 @@ func (c *Child) Accept(s sys.Sys) (fd int, peer sys.SockAddr, err error) {
 		c.Quit()
 	}
 	return fd, peer, err
+}
+
+// lock takes the accept mutex, as long as there is a parent.
+func (c *Child) lock(s sys.Sys) error {
+	for {
+		switch err := c.mutex.Lock(s); err {
+		case sys.ETIMEDOUT:
+			death := [1]sys.PollFd{{Fd: int32(c.state.Death), Events: sys.POLLIN}}
+			if _, err := s.Poll(death[:], 0); err != nil && err != sys.EINTR {
+				return err
+			}
+			if death[0].Revents == 0 {
+				continue
+			}
+			c.orphan(s)
+			return errOrphan
+		case sys.EIDRM: // another orphan was first to remove it
+			c.Quit()
+			return errOrphan
+		default:
+			return err
+		}
+	}
+}
+
+// orphan does what the parent cannot any more.
+func (c *Child) orphan(s sys.Sys) {
+	c.Quit()
+	if m, ok := c.mutex.(orphaned); ok {
+		m.Orphan(s)
+	}
 }
 
 func (c *Child) acceptLocked(s sys.Sys) (int, sys.SockAddr, error) {
@@ -181,6 +212,7 @@ func (c *Child) wait(s sys.Sys) error {
 	}
 	n := len(c.state.Listeners)
 	if c.poll[n+1].Revents != 0 {
+		c.orphan(s)
 		return errOrphan
 	}
 	if c.poll[n].Revents != 0 && c.podRead(s) {

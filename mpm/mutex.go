@@ -11,7 +11,9 @@ import (
 // next connection. It is the calling thread's alone: a child locks from one
 // thread.
 type Mutex interface {
-	// Lock waits for the mutex. EINTR is retried.
+	// Lock waits for the mutex. EINTR is retried. ETIMEDOUT, of a mutex that
+	// only the parent can release for a dead child: try again if the parent
+	// lives. EIDRM: the mutex is gone, and with it the server.
 	Lock(s sys.Sys) error
 	Unlock(s sys.Sys) error
 }
@@ -24,11 +26,37 @@ type MutexOwner interface {
 	Destroy(s sys.Sys) error
 }
 
+// recoverer is a MutexOwner whose mutex the kernel does not release when a child
+// dies: the parent does, when it reaps one.
+type recoverer interface {
+	Recover(s sys.Sys, dead Holder, living []Holder)
+}
+
+// orphaned is a Mutex that leaves something behind when the parent cannot
+// Destroy it, because it was killed; a child does it then.
+type orphaned interface{ Orphan(s sys.Sys) }
+
+// Holder is a child as one that may hold the mutex.
+type Holder struct {
+	Pid  int
+	Lock LockState
+}
+
+// LockState is a word of a child's slot in the scoreboard: what the child says
+// of a mutex that does not know its owner.
+type LockState struct {
+	mem sys.Mem
+	off int
+}
+
+func (l LockState) load() uint32   { return l.mem.Load32(l.off) }
+func (l LockState) store(v uint32) { l.mem.Store32(l.off, v) }
+
 // MutexState crosses the exec from the parent to a child.
 type MutexState struct {
 	Method string
 	Path   string // flock: to be opened anew by each child
-	Fd     int    // fcntl: inherited; -1 for none
+	Fd     int    // fcntl, posixsem, pthread: inherited; -1 for none
 	ID     int    // sysvsem
 }
 
@@ -37,11 +65,13 @@ type MutexState struct {
 var mutexMethods = []struct {
 	name   string
 	create func(s sys.Sys, c *Config) (MutexOwner, error)
-	attach func(s sys.Sys, st MutexState) (Mutex, error)
+	attach func(s sys.Sys, st MutexState, slot LockState) (Mutex, error)
 }{
 	{"flock", createFlock, attachFlock},
 	{"fcntl", createFcntl, attachFcntl},
+	{"posixsem", createPosixsem, attachPosixsem},
 	{"sysvsem", createSysvsem, attachSysvsem},
+	{"pthread", createPthread, attachPthread},
 	{"none", createNone, attachNone},
 }
 
@@ -70,10 +100,10 @@ func CreateMutex(s sys.Sys, c *Config) (MutexOwner, error) {
 
 // AttachMutex opens the accept mutex in a child, before it gives up its
 // privileges.
-func AttachMutex(s sys.Sys, st MutexState) (Mutex, error) {
+func AttachMutex(s sys.Sys, st MutexState, slot LockState) (Mutex, error) {
 	for _, m := range mutexMethods {
 		if m.name == st.Method {
-			return m.attach(s, st)
+			return m.attach(s, st, slot)
 		}
 	}
 	return nil, fmt.Errorf("accept_mutex %q is not available", st.Method)

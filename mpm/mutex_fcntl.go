@@ -27,7 +27,7 @@ func (o fcntlOwner) Destroy(s sys.Sys) error { return s.Close(o.fd) }
 // closed in the process: that would drop the lock, see fcntl(2).
 type fcntlMutex struct{ fd int }
 
-func attachFcntl(s sys.Sys, st MutexState) (Mutex, error) { return fcntlMutex{st.Fd}, nil }
+func attachFcntl(s sys.Sys, st MutexState, _ LockState) (Mutex, error) { return fcntlMutex{st.Fd}, nil }
 
 func (m fcntlMutex) Lock(s sys.Sys) error {
 	for {

@@ -33,7 +33,7 @@ func (o flockOwner) Destroy(s sys.Sys) error {
 
 type flockMutex struct{ fd int }
 
-func attachFlock(s sys.Sys, st MutexState) (Mutex, error) {
+func attachFlock(s sys.Sys, st MutexState, _ LockState) (Mutex, error) {
 	fd, err := s.Open(st.Path, sys.O_WRONLY|sys.O_CLOEXEC|sys.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, &FileError{"lock_file", "open the LockFile again", st.Path, err}

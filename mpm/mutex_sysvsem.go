@@ -49,7 +49,7 @@ type sysvsemMutex struct {
 	lock, unlock []sys.Sembuf
 }
 
-func attachSysvsem(s sys.Sys, st MutexState) (Mutex, error) {
+func attachSysvsem(s sys.Sys, st MutexState, _ LockState) (Mutex, error) {
 	return &sysvsemMutex{st.ID,
 		[]sys.Sembuf{{Op: -1, Flg: sys.SEM_UNDO}},
 		[]sys.Sembuf{{Op: 1, Flg: sys.SEM_UNDO}}}, nil
@@ -57,7 +57,11 @@ func attachSysvsem(s sys.Sys, st MutexState) (Mutex, error) {
 
 func (m *sysvsemMutex) Lock(s sys.Sys) error {
 	for {
-		if err := s.Semtimedop(m.id, m.lock, -1); err != sys.EINTR {
+		switch err := s.Semtimedop(m.id, m.lock, -1); err {
+		case sys.EINTR:
+		case sys.EINVAL: // it was removed before the call, not during it
+			return sys.EIDRM
+		default:
 			return err
 		}
 	}
@@ -70,3 +74,7 @@ func (m *sysvsemMutex) Unlock(s sys.Sys) error {
 		}
 	}
 }
+
+// Orphan removes the semaphore in the parent's place. The others' Lock fails
+// with EIDRM then.
+func (m *sysvsemMutex) Orphan(s sys.Sys) { _ = s.SemRmid(m.id) }

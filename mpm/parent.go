@@ -385,6 +385,7 @@ func (p *Parent) reap() error {
 		}
 		delete(p.children, pid)
 		p.slots[c.slot] = 0
+		p.recoverMutex(pid, c.slot)
 		p.score.release(c.slot)
 		if err := p.ended(pid, c, status); err != nil {
 			fatal = err
@@ -394,6 +395,21 @@ func (p *Parent) reap() error {
 			p.owed++
 		}
 	}
+}
+
+// recoverMutex gives back an accept mutex that a dead child may have taken.
+func (p *Parent) recoverMutex(pid, slot int) {
+	r, ok := p.mutex.(recoverer)
+	if !ok {
+		return
+	}
+	var living []Holder
+	for slot, pid := range p.slots {
+		if pid != 0 {
+			living = append(living, Holder{pid, p.score.lockState(slot)})
+		}
+	}
+	r.Recover(p.sys, Holder{pid, p.score.lockState(slot)}, living)
 }
 
 // ended judges the end of a child.

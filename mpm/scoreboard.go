@@ -52,6 +52,7 @@ const (
 	processQuiescing  = 8
 	processFull       = 12 // it takes no connections for now
 	processStarted    = 16 // 64 bits: ns since the epoch
+	processLock       = 24 // LockState
 
 	workerSeq      = 0
 	workerStatus   = 4
@@ -200,10 +201,16 @@ func (sb *Scoreboard) claim(slot, threads int, gen uint32, now uint64) {
 	sb.mem.Store32(p+processGeneration, gen)
 	sb.mem.Store32(p+processQuiescing, 0)
 	sb.mem.Store32(p+processFull, 0)
+	sb.mem.Store32(p+processLock, lockIdle)
 	sb.mem.Store64(p+processStarted, now)
 	for t := range threads {
 		sb.mem.Store32(sb.worker(slot, t)+workerStatus, uint32(Starting))
 	}
+}
+
+// lockState is the word in which a child says what it does with the mutex.
+func (sb *Scoreboard) lockState(slot int) LockState {
+	return LockState{sb.mem, sb.process(slot) + processLock}
 }
 
 // release takes a slot back from a child that is gone.

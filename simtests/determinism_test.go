@@ -38,3 +38,21 @@ func sameTrace(t *testing.T, times int, sc scenario) {
 		t.Errorf("%s: another seed has the same trace hash %#x: chance decides nothing", sc.name, want)
 	}
 }
+
+var seeds = flag.Int("seeds", 2, "with how many seeds TestKillsAtManyMoments kills children")
+
+// TestKillsAtManyMoments kills children at moments that differ from seed to
+// seed, also while they own the accept mutex or are about to: the others must go
+// on, and nothing may be lost but what the killed were answering.
+func TestKillsAtManyMoments(t *testing.T) {
+	for _, m := range mutexes {
+		conf := fmt.Sprintf(seed, "prefork", m, few)
+		if m == "flock" || m == "fcntl" {
+			conf = fmt.Sprintf(seed, "prefork", m, few+seedFiles)
+		}
+		sc := scenario{"kill children", func(o *operator) { killChild(o, conf) }}
+		for i := range *seeds {
+			t.Run(fmt.Sprintf("%s seed %d", m, i), func(t *testing.T) { runFake(t, sc, fake.Deterministic, uint64(i)) })
+		}
+	}
+}

@@ -54,22 +54,30 @@ const seedFiles = `lock_file = "/var/run/httpd.lock"
 const few = "start_servers = 2\n  min_spare_servers = 1\n  max_spare_servers = 3\n  max_clients = 4\n  "
 const fewThreads = "start_servers = 2\n  threads_per_child = 3\n  min_spare_threads = 2\n  max_spare_threads = 9\n  max_clients = 9\n  "
 
+// mutexes are all accept mutexes.
+var mutexes = []string{"flock", "fcntl", "posixsem", "sysvsem", "pthread", "none"}
+
 func scenarios() []scenario {
 	var all []scenario
 	for _, m := range []struct{ mpm, mutex, rest string }{
 		{"prefork", "flock", few + seedFiles},
 		{"prefork", "fcntl", few + seedFiles},
 		{"prefork", "sysvsem", few},
+		{"prefork", "posixsem", few},
+		{"prefork", "pthread", few},
 		{"prefork", "none", few},
 		{"worker", "flock", fewThreads + seedFiles},
 		{"worker", "fcntl", fewThreads + seedFiles},
 		{"worker", "sysvsem", fewThreads},
+		{"worker", "posixsem", fewThreads},
+		{"worker", "pthread", fewThreads},
 		{"worker", "none", fewThreads},
 	} {
 		conf := fmt.Sprintf(seed, m.mpm, m.mutex, m.rest)
 		all = append(all,
 			scenario{"serve and stop/" + m.mpm + " " + m.mutex, func(o *operator) { serveAndStop(o, conf) }},
 			scenario{"kill a child/" + m.mpm + " " + m.mutex, func(o *operator) { killChild(o, conf) }},
+			scenario{"kill the parent/" + m.mpm + " " + m.mutex, func(o *operator) { killParent(o, conf) }},
 			scenario{"restart/" + m.mpm + " " + m.mutex, func(o *operator) { restart(o, conf, sys.SIGHUP, 2) }},
 			scenario{"restart gracefully/" + m.mpm + " " + m.mutex, func(o *operator) { restart(o, conf, sys.SIGUSR1, o.restarts) }},
 		)
@@ -80,8 +88,6 @@ func scenarios() []scenario {
 	all = append(all,
 		scenario{"stop gracefully/prefork", func(o *operator) { stopGracefully(o, prefork) }},
 		scenario{"stop gracefully/worker", func(o *operator) { stopGracefully(o, worker) }},
-		scenario{"kill the parent/prefork", func(o *operator) { killParent(o, prefork) }},
-		scenario{"kill the parent/worker", func(o *operator) { killParent(o, fmt.Sprintf(seed, "worker", "flock", fewThreads+seedFiles)) }},
 		scenario{"access log", accessLog},
 		scenario{"control/prefork", func(o *operator) { control(o, "prefork", few) }},
 		scenario{"control/worker", func(o *operator) { control(o, "worker", fewThreads) }},
