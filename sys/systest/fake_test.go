@@ -83,7 +83,7 @@ func TestRunReports(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := f.plan(simulated(fake.Deterministic, 65534))
-	got, err := p.exec(simulated(fake.Deterministic, 65534), patience)
+	got, err := p.exec(simulated(fake.Deterministic, 65534), patience, blockPatience)
 	if err != nil {
 		t.Fatal(err)
 	}

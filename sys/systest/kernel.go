@@ -56,7 +56,7 @@ func Run(t *testing.T, k Kernel) {
 // run runs the cases of a file and reports every other result than expected.
 func (f *file) run(t *testing.T, k Kernel) (checks, skipped int) {
 	plan := f.plan(k)
-	results, err := plan.exec(k, patience)
+	results, err := plan.exec(k, patience, blockPatience)
 	if err != nil {
 		t.Error(err)
 	}
@@ -93,7 +93,7 @@ func failed(results string) bool {
 
 // exec runs the plan and returns the result of each step. With an error these
 // are fewer.
-func (p *plan) exec(k Kernel, patience time.Duration) ([]string, error) {
+func (p *plan) exec(k Kernel, patience, blockPatience time.Duration) ([]string, error) {
 	if len(p.steps) == 0 {
 		return nil, nil
 	}

@@ -152,12 +152,11 @@ func record(t *testing.T, first, second Kernel) {
 }
 
 func (f *file) record(first, second Kernel) error {
-	const patience = 200 * time.Millisecond
 	steps := f.plan(first).steps
 	results := make([][]string, 2)
 	for i, k := range []Kernel{first, second} {
 		var err error
-		if results[i], err = f.plan(k).exec(k, patience); err != nil {
+		if results[i], err = f.plan(k).exec(k, 2*time.Second, 300*time.Millisecond); err != nil {
 			return err
 		}
 	}
