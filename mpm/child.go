@@ -65,7 +65,7 @@ func NewChild(s sys.Sys, st ChildState, logf func(string, ...any)) (*Child, erro
 		return nil, err
 	}
 	score.mem.Store32(score.process(st.Slot)+processPid, uint32(s.Getpid()))
-	mutex, err := AttachMutex(s, st.Mutex, score.lockState(st.Slot))
+	mutex, err := AttachMutex(s, st.Mutex, score.LockState(st.Slot))
 	if err != nil {
 		return nil, err
 	}

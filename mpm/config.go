@@ -11,7 +11,7 @@ import (
 // and as seen inside the jail.
 type Config struct {
 	PidFile        string
-	AcceptMutex    string // default, flock, fcntl, sysvsem, none
+	AcceptMutex    string // default or one of MutexMethods
 	LockFile       string // of flock and fcntl
 	ScoreBoardFile string // empty: shared memory without a name
 

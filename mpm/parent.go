@@ -406,10 +406,10 @@ func (p *Parent) recoverMutex(pid, slot int) {
 	var living []Holder
 	for slot, pid := range p.slots {
 		if pid != 0 {
-			living = append(living, Holder{pid, p.score.lockState(slot)})
+			living = append(living, Holder{pid, p.score.LockState(slot)})
 		}
 	}
-	r.Recover(p.sys, Holder{pid, p.score.lockState(slot)}, living)
+	r.Recover(p.sys, Holder{pid, p.score.LockState(slot)}, living)
 }
 
 // ended judges the end of a child.

@@ -208,8 +208,8 @@ func (sb *Scoreboard) claim(slot, threads int, gen uint32, now uint64) {
 	}
 }
 
-// lockState is the word in which a child says what it does with the mutex.
-func (sb *Scoreboard) lockState(slot int) LockState {
+// LockState is the word in which a child says what it does with the mutex.
+func (sb *Scoreboard) LockState(slot int) LockState {
 	return LockState{sb.mem, sb.process(slot) + processLock}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/httpjail/httpjail/mpm/mutexbench"
 	"github.com/httpjail/httpjail/server"
 )
 
@@ -30,7 +31,7 @@ func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)
 func main() {
 	// A child is executed inside the jail by its parent: nothing of the command
 	// line is meant for it.
-	if server.IsChild(os.Args) {
+	if server.IsChild(os.Args) || mutexbench.IsChild(os.Args) {
 		os.Exit(runChild())
 	}
 	root := &cobra.Command{
@@ -40,6 +41,7 @@ func main() {
 		SilenceErrors: true,
 	}
 	root.AddCommand(runCommand(), ctlCommand(), checkCommand(), versionCommand())
+	root.AddCommand(platformCommands()...)
 	err := root.Execute()
 	var status exitStatus
 	switch {

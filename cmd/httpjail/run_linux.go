@@ -4,13 +4,25 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/spf13/cobra"
+
+	"github.com/httpjail/httpjail/mpm/mutexbench"
 	"github.com/httpjail/httpjail/server"
 	"github.com/httpjail/httpjail/sys/real"
 )
 
 const backends = "real, fake"
 
-func runChild() int { return server.Program(real.New(), os.Args, os.Environ()) }
+func runChild() int {
+	program := server.Program
+	if mutexbench.IsChild(os.Args) {
+		program = mutexbench.Program
+	}
+	return program(real.New(), os.Args, os.Environ())
+}
+
+// platformCommands are those that need this kernel.
+func platformCommands() []*cobra.Command { return []*cobra.Command{benchCommand()} }
 
 // canReal says why there can be no jail on this kernel, or nil.
 func canReal() error {

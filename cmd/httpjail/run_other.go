@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+
+	"github.com/spf13/cobra"
 )
 
 const backends = "fake"
@@ -17,6 +19,9 @@ func runChild() int {
 	fmt.Fprintln(os.Stderr, "httpjail: only a parent starts children")
 	return exitUsage
 }
+
+// platformCommands are those that need the real backend.
+func platformCommands() []*cobra.Command { return nil }
 
 func canReal() error { return errors.New("the real backend needs Linux, this is " + runtime.GOOS) }
 

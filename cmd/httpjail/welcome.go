@@ -18,7 +18,6 @@ jail {
 %s}
 mpm "worker" {
   pid_file = "/run/httpd.pid"
-  lock_file = "/run/accept.lock"
 }
 site {
   document_root = "/htdocs"
