@@ -17,6 +17,7 @@ type agent struct {
 	base string // what getcwd(2) said there
 	keys int    // base of the case's System V keys
 	ctl  int
+	exe  int // Program: a new root directory may hide it
 
 	fds   map[string]int
 	mems  map[string]sys.Mem
@@ -39,12 +40,18 @@ func act(s sys.Sys, argv []string) int {
 		fds: map[string]int{"cwd": sys.AT_FDCWD, "bad": 199, "minus": -1}, mems: map[string]sys.Mem{}, ids: map[string]int{}, marks: map[string]sys.Stat{},
 	}
 	a.keys, _ = strconv.Atoi(argv[3])
-	ctl, err := s.Fcntl(3, sys.F_DUPFD_CLOEXEC, ctlFd)
-	if err != nil {
-		return 3
+	// What we were given is moved out of the way of the cases.
+	for fd, to := range []*int{3: &a.ctl, 4: &a.exe} {
+		if to == nil {
+			continue
+		}
+		n, err := s.Fcntl(fd, sys.F_DUPFD_CLOEXEC, ctlFd)
+		if err != nil {
+			return 3
+		}
+		s.Close(fd)
+		*to = n
 	}
-	s.Close(3)
-	a.ctl = ctl
 	if len(argv) > 4 {
 		if what, err := a.become(argv[4:]); err != nil {
 			a.write(what + ": " + errName(err))

@@ -164,15 +164,18 @@ var procCommands = map[string]command{
 	"getpid":  func(a *agent, w args) string { return fmt.Sprintf("<pid %d>", a.s.Getpid()) },
 	"gettid":  func(a *agent, w args) string { return fmt.Sprintf("<pid %d>", a.s.Gettid()) },
 	"getppid": func(a *agent, w args) string { return fmt.Sprintf("<pid %d>", a.s.Getppid()) },
-	// spawn NAME [exe FD] [setpgid] [deathsig SIG] [files FD,...]: the director adds the socket.
+	// spawn NAME [exe FD] [setpgid] [deathsig SIG] [file FD]...: the files are 5, 6 and
+	// so on in the new process.
 	"spawn": func(a *agent, w args) string {
-		attr := sys.SpawnAttr{Argv: a.argv, Env: Environ(), Files: []int{0, 1, 2, a.gift}}
-		exe := ""
+		if a.gift < 0 {
+			panic(scriptError("spawn is a line of its own"))
+		}
+		attr := sys.SpawnAttr{Exe: a.exe, Argv: a.argv, Env: Environ(), Files: []int{0, 1, 2, a.gift, a.exe}}
 		for i := 1; i < len(w); i++ {
 			switch w.str(i) {
 			case "exe":
 				i++
-				exe = w.str(i)
+				attr.Exe = a.fd(w.str(i))
 			case "setpgid":
 				attr.Setpgid = true
 			case "deathsig":
@@ -185,18 +188,26 @@ var procCommands = map[string]command{
 				panic(scriptError("unknown: " + w.str(i)))
 			}
 		}
-		if exe != "" {
-			attr.Exe = a.fd(exe)
-		} else {
-			fd, err := a.s.Open("/proc/self/exe", sys.O_PATH|sys.O_CLOEXEC, 0)
-			if err != nil {
-				return "no exe: " + errName(err)
-			}
-			defer a.s.Close(fd)
-			attr.Exe = fd
-		}
 		pid, err := a.s.Spawn(&attr)
 		return val(fmt.Sprintf("<pid %d>", pid), err)
+	},
+	// program PATH MODE makes a copy of Program's executable.
+	"program": func(a *agent, w args) string {
+		fd, err := a.s.Open(w.str(0), sys.O_WRONLY|sys.O_CREAT|sys.O_EXCL, 0o700)
+		if err != nil {
+			return errName(err)
+		}
+		defer a.s.Close(fd)
+		for off := int64(0); ; {
+			n, err := a.s.Sendfile(fd, a.exe, off, 64<<20)
+			if err != nil {
+				return errName(err)
+			}
+			if n == 0 {
+				return ok(a.s.Fchmod(fd, w.oct(1)))
+			}
+			off += int64(n)
+		}
 	},
 	// waitpid PID|any [nohang]
 	"waitpid": func(a *agent, w args) string {

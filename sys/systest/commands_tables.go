@@ -14,6 +14,8 @@ func tableCommands() map[string]command {
 			defer a.s.Chdir(a.base)
 			return a.call(strings.Join(w[1:], " "))
 		},
+		// run CALL makes a call.
+		"run": func(a *agent, w args) string { return a.call(strings.ReplaceAll(w[0], ":", " ")) },
 		// quiet CALL says ok instead of what was returned.
 		"quiet": func(a *agent, w args) string {
 			r := a.call(strings.ReplaceAll(w[0], ":", " "))

@@ -88,7 +88,7 @@ func direct(s sys.Sys, argv, env []string) int {
 	if d.base, err = s.Getcwd(); err != nil {
 		return fail("getcwd", err)
 	}
-	if d.exe, err = s.Open("/proc/self/exe", sys.O_PATH|sys.O_CLOEXEC, 0); err != nil {
+	if d.exe, err = s.Open("/proc/self/exe", sys.O_RDONLY|sys.O_CLOEXEC, 0); err != nil {
 		return fail("/proc/self/exe", err)
 	}
 	if d.null, err = s.Open("/dev/null", sys.O_RDWR|sys.O_CLOEXEC, 0); err != nil {
@@ -179,9 +179,7 @@ func (d *director) step(kind, proc, cmd string) string {
 	}
 	a := d.procs[proc]
 	if a != nil && strings.HasPrefix(kind, "cell") && (a.blocked || a.gone) {
-		d.s.Kill(a.pid, sys.SIGKILL)
-		d.s.Wait4(a.pid, 0)
-		a.gone, a.ours = true, false
+		d.replace(a)
 		a = nil
 	}
 	if a == nil {
@@ -206,13 +204,27 @@ func (d *director) step(kind, proc, cmd string) string {
 	return d.reply(a, timeout)
 }
 
+// replace ends a child, so that the next call of its name starts another.
+func (d *director) replace(a *actor) {
+	d.s.Kill(a.pid, sys.SIGKILL)
+	sys.Retry(func() error { _, _, err := d.s.Wait4(a.pid, 0); return err })
+	a.gone, a.ours = true, false
+	delete(d.procs, a.name)
+}
+
 // ownCommand is a line without a process.
 func (d *director) ownCommand(cmd string, timeout time.Duration) string {
 	w := strings.Fields(cmd)
 	if len(w) != 2 {
-		return "script: usage: wait|still|reap PROCESS"
+		return "script: usage: wait|still|reap|fresh PROCESS"
 	}
 	a := d.procs[w[1]]
+	if w[0] == "fresh" { // the next call is made by a new process of that name
+		if a != nil {
+			d.replace(a)
+		}
+		return "ok"
+	}
 	if a == nil {
 		return "script: no process " + w[1]
 	}
@@ -319,7 +331,7 @@ func (d *director) start(name string) (*actor, error) {
 		return nil, err
 	}
 	pid, err := d.s.Spawn(&sys.SpawnAttr{
-		Exe: d.exe, Argv: d.agentArgv(name, decl), Env: d.env, Files: []int{d.null, d.null, 2, theirs},
+		Exe: d.exe, Argv: d.agentArgv(name, decl), Env: d.env, Files: []int{d.null, d.null, 2, theirs, d.exe},
 	})
 	d.s.Close(theirs)
 	if err != nil {
@@ -370,7 +382,7 @@ func (d *director) spawnBy(a *actor, name, cmd string, timeout time.Duration) st
 	return "ok"
 }
 
-// expand fills in what only the director knows: pid:NAME and pgrp:NAME, and
+// expand fills in what only the director knows: pid:NAME, pid/NAME and pgrp:NAME, and
 // $port1 and its like, which are numbers that appeared in results.
 func (d *director) expand(cmd string) string {
 	w := strings.Fields(cmd)
@@ -380,6 +392,12 @@ func (d *director) expand(cmd string) string {
 		}
 		if name, ok := strings.CutPrefix(w[i], "pgrp:"); ok && d.procs[name] != nil {
 			w[i] = "-" + strconv.Itoa(d.procs[name].pid)
+		}
+		if before, name, ok := strings.Cut(w[i], "pid/"); ok { // in a table, where ":" separates words
+			name, after, _ := strings.Cut(name, ":")
+			if a := d.procs[name]; a != nil {
+				w[i] = before + strconv.Itoa(a.pid) + ":" + after
+			}
 		}
 		if !strings.Contains(w[i], "$") {
 			continue
@@ -405,7 +423,7 @@ func (d *director) name(result string) string {
 		}
 		ref := result[i : i+j+1]
 		kind, _, ok := strings.Cut(ref[1:len(ref)-1], " ")
-		if _, isNumber := strconv.Atoi(strings.TrimSuffix(ref[len(kind)+1:], ">")); !ok || isNumber != nil && ok {
+		if _, isNumber := strconv.Atoi(strings.TrimSuffix(ref[len(kind)+2:], ">")); !ok || isNumber != nil && ok {
 			b.WriteString(result[:i+1])
 			result = result[i+1:]
 			continue

@@ -37,6 +37,9 @@
 //	a: close f
 //	wait b        -> ok
 //
+// "fresh b" has the next call of b made by a new process. "reap b" waits for the
+// end of a process that was declared.
+//
 // What one filesystem does differently stands behind a bar:
 //
 //	root: read fd 0 -> "" | ext4 EINVAL

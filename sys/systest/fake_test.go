@@ -10,10 +10,9 @@ import (
 	"github.com/httpjail/httpjail/sys/fake/sched"
 )
 
-// simulated is the simulated kernel. It models no filesystem in particular;
-// where ext4 and tmpfs differ it is tmpfs.
+// simulated is the simulated kernel. Where ext4 and tmpfs differ it is ext4.
 func simulated(mode sched.Mode, uid int) Kernel {
-	return Kernel{FS: "tmpfs", Root: uid == 0, Exec: func(argv []string, stdin []byte) ([]byte, error) {
+	return Kernel{FS: "ext4", Root: uid == 0, Exec: func(argv []string, stdin []byte) ([]byte, error) {
 		m := fake.Boot(fake.Config{Mode: mode, Seed: 1, Image: func(m *fake.Machine) {
 			m.Install("/bin/systest", 0o755, Program)
 			m.MkdirAll("/scratch", 0o755, uid, uid)

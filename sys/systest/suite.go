@@ -176,7 +176,7 @@ func parseCall(s string) (part, error) {
 		return part{proc: name, cmd: strings.TrimSpace(rest)}, nil
 	}
 	switch word {
-	case "wait", "still", "reap":
+	case "wait", "still", "reap", "fresh":
 		return part{cmd: s}, nil
 	}
 	return part{}, fmt.Errorf("no process: %s", s)
@@ -242,7 +242,17 @@ func (c *testCase) resolve() error {
 			continue
 		}
 		for _, q := range slices.Concat(p.table.setup, p.table.do) {
-			each(q)
+			if !strings.HasPrefix(q.proc, "$") {
+				each(q)
+				continue
+			}
+			for _, v := range p.table.vars { // a variable's values are processes
+				for _, value := range v.values {
+					if v.name == q.proc[1:] {
+						each(part{proc: value, cmd: q.cmd})
+					}
+				}
+			}
 		}
 	}
 	c.nobody = true
@@ -319,10 +329,10 @@ func (f *file) plan(k Kernel) *plan {
 			}
 			q.table.each(func(key string, replace func(string) string) {
 				for _, s := range q.table.setup {
-					add(step{line: s.line + 1, proc: s.proc, cmd: replace(s.cmd), setup: true, table: q.table, key: key}, "cell ")
+					add(step{line: s.line + 1, proc: replace(s.proc), cmd: replace(s.cmd), setup: true, table: q.table, key: key}, "cell ")
 				}
 				for i, s := range q.table.do {
-					st := step{line: s.line + 1, proc: s.proc, cmd: replace(s.cmd), table: q.table, key: key}
+					st := step{line: s.line + 1, proc: replace(s.proc), cmd: replace(s.cmd), table: q.table, key: key}
 					st.want = q.table.wanted(key, i)
 					add(st, "cell ")
 				}
