@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -118,9 +120,17 @@ func startUp(t *testing.T) []sys.Call {
 	return nil
 }
 
-// TestEveryStartUpError makes each call of the start-up fail, one a run. Each
-// failure must surface, and leave nothing behind.
-func TestEveryStartUpError(t *testing.T) {
+// outcome is how a daemon ended that was made to fail.
+type outcome struct {
+	status int
+	said   string // on standard error
+	hits   int    // calls that failed; -1: not known
+	left   string // behind
+}
+
+// everyStartUpError has each call of the start-up fail, one a run. Each failure
+// must surface, and leave nothing behind.
+func everyStartUpError(t *testing.T, run func(t *testing.T, rule fault.Rule) outcome) {
 	nth := map[string]int{}
 	for _, c := range startUp(t) {
 		nth[c.Op]++
@@ -132,30 +142,37 @@ func TestEveryStartUpError(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Run(rule.String(), func(t *testing.T) {
-			inject := fault.New(rule)
-			m := boot(t, fake.Deterministic, 1, inject)
-			var out bytes.Buffer
-			pid, err := m.Start(fake.ProcSpec{
-				Path: exe, Argv: []string{"daytimed", addr.String(), jail, "33"}, Stderr: &out,
-			})
-			if err != nil {
-				t.Fatal(err)
+			o := run(t, rule)
+			if o.hits == 0 {
+				t.Error("the call was not made")
 			}
-			status, err := m.Wait(pid)
-			if err != nil {
-				t.Fatal(err) // a deadlock, here, is a daemon that serves
+			if o.status != 1 || !strings.Contains(o.said, "input/output error") {
+				t.Errorf("it ended with %d and said %q", o.status, o.said)
 			}
-			if len(inject.Hits()) != 1 {
-				t.Fatalf("%d calls were hit", len(inject.Hits()))
-			}
-			if status.ExitStatus() != 1 || !bytes.Contains(out.Bytes(), []byte("input/output error")) {
-				t.Errorf("it ended with %#x and said %q", uint32(status), out.String())
-			}
-			if left := leaks(m); left != "" {
-				t.Error("left behind:", left)
+			if o.left != "" {
+				t.Error("left behind:", o.left)
 			}
 		})
 	}
+}
+
+func TestEveryStartUpError(t *testing.T) {
+	everyStartUpError(t, func(t *testing.T, rule fault.Rule) outcome {
+		inject := fault.New(rule)
+		m := boot(t, fake.Deterministic, 1, inject)
+		var said bytes.Buffer
+		pid, err := m.Start(fake.ProcSpec{
+			Path: exe, Argv: []string{"daytimed", addr.String(), jail, strconv.Itoa(user)}, Stderr: &said,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, err := m.Wait(pid)
+		if err != nil {
+			t.Fatal(err) // a deadlock, here, is a daemon that serves
+		}
+		return outcome{status.ExitStatus(), said.String(), len(inject.Hits()), leaks(m)}
+	})
 }
 
 // TestShortWrites: whoever reads the PidFile or an answer sees all of it.
@@ -180,7 +197,7 @@ func TestKilledAnywhere(t *testing.T) {
 	last := uint64(len(startUp(t))) + 3 // some steps into serving
 	for after := range last {
 		m := boot(t, fake.Deterministic, after)
-		pid, err := m.Start(fake.ProcSpec{Path: exe, Argv: []string{"daytimed", addr.String(), jail, "33"}})
+		pid, err := m.Start(fake.ProcSpec{Path: exe, Argv: []string{"daytimed", addr.String(), jail, strconv.Itoa(user)}})
 		if err != nil {
 			t.Fatal(err)
 		}
