@@ -78,8 +78,11 @@ type Jail struct {
 	Root string
 	// User and Group are names or "#" and a number, as in Apache; empty
 	// where the file has none.
-	User, Group                             string
-	Order                                   string
+	User, Group string
+	Order       string
+	// After names the modules that initialise before the jail closes, with
+	// OrderApache13; the others initialise inside.
+	After                                   []Located
 	Range, RootRange, UserRange, GroupRange hcl.Range
 }
 

@@ -28,7 +28,7 @@ var schemas = []schema{
 	},
 	{
 		block:      "jail",
-		attributes: []string{"root", "user", "group", "order"},
+		attributes: []string{"root", "user", "group", "order", "after"},
 		required:   []string{"root"},
 	},
 	{

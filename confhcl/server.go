@@ -65,6 +65,10 @@ func (d *decoder) jail(body *hclsyntax.Body) *Jail {
 		j.GroupRange = b.Body.Attributes["group"].Expr.Range()
 	}
 	d.word(b.Body, "order", []string{OrderApache2, OrderApache13, OrderPerChild}, &j.Order)
+	if j.After = d.strings(b.Body, "after"); len(j.After) > 0 && j.Order != OrderApache13 {
+		d.errorf(j.After[0].Range, "Contradiction",
+			"after is for the order %q, in which the jail is one of the modules; this one is %q.", OrderApache13, j.Order)
+	}
 	return j
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/httpjail/httpjail/confhcl"
 	"github.com/httpjail/httpjail/mpm"
 	"github.com/httpjail/httpjail/mpm/event"
 	"github.com/httpjail/httpjail/server/module"
@@ -40,6 +41,11 @@ func serveAsChild(s sys.Sys, log *errorLog) (status int, err error) {
 	child, err := mpm.NewChild(s, h.MPM, logf)
 	if err != nil {
 		return initStatus(err), err
+	}
+	if j := h.Config.Jail; j != nil && j.Order == confhcl.OrderPerChild {
+		if err := enterJail(s, j); err != nil {
+			return initStatus(err), err
+		}
 	}
 	if dir := h.Config.MPM.CoreDumpDirectory; dir.Set {
 		if err := s.Chdir(h.Config.Path(dir.Value)); err != nil {

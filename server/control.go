@@ -247,6 +247,11 @@ func (p *parent) takeHandoff(fds []int) (err error) {
 			return fmt.Errorf("nobody listens on %s", l.Address)
 		}
 	}
+	// What initialises inside the jail could not be opened outside.
+	next := &parent{sys: p.sys, cfg: h.Config, log: p.log, modules: h.Modules}
+	if err := next.prepareModules(true); err != nil {
+		return err
+	}
 	p.dropHandoff() // of a restart that never came
 	p.control.pending, p.control.fds = h, fds
 	return nil
@@ -275,16 +280,25 @@ func (p *parent) dropHandoff() {
 }
 
 // reload is mpm.Parent's question at a restart: what a handoff brought becomes
-// the server's, and what it replaces is closed. A signal brings none: inside
-// the jail there is no configuration to read.
+// the server's, and what it replaces is closed. A signal brings none: a parent
+// outside the jail reads the configuration again; inside there is none to read.
 func (p *parent) reload(graceful bool) (mpm.Config, []int, error) {
-	h := p.control.pending
-	if h == nil {
-		p.log.printf(p.sys)("restarting with the configuration that the server has; `httpjail ctl` hands in a changed one")
-		return p.mpmConfig(), p.listeners, nil
-	}
 	s := p.sys
-	s.Close(p.control.fds[0])
+	h := p.control.pending
+	switch {
+	case h != nil:
+		s.Close(p.control.fds[0])
+	case parentJailed(p.cfg):
+		p.log.printf(s)("restarting with the configuration that the server has; `httpjail ctl` hands in a changed one")
+		return p.mpmConfig(), p.listeners, nil
+	default:
+		var err error
+		if h, err = p.readAgain(); err != nil {
+			p.report(err)
+			p.log.printf(s)("restarting with the configuration that the server has")
+			return p.mpmConfig(), p.listeners, nil
+		}
+	}
 	var stale []int
 	for _, fd := range p.listeners {
 		if !slices.Contains(h.Listeners, fd) {
@@ -305,6 +319,36 @@ func (p *parent) reload(graceful bool) (mpm.Config, []int, error) {
 	}
 	p.control.pending, p.control.fds = nil, nil
 	return p.mpmConfig(), p.listeners, nil
+}
+
+// readAgain is what ctl does, by a parent that has the machine in view.
+func (p *parent) readAgain() (*handoff, error) {
+	next := newParent(p.sys, p.file, p.env)
+	if err := next.configure(); err != nil {
+		return nil, err
+	}
+	if next.cfg.MPM.Name != p.cfg.MPM.Name || jailRoot(next.cfg) != jailRoot(p.cfg) {
+		return nil, errors.New("the MPM and jail.root cannot change while the server runs: stop and start it")
+	}
+	if err := next.preJail(); err != nil {
+		return nil, err
+	}
+	p.closeAll([]int{next.exe, next.devNull})
+	h := &handoff{Config: next.cfg, User: next.user, Modules: next.modules, ErrorLog: -1}
+	if next.log.fd != 2 {
+		h.ErrorLog = next.log.fd
+	}
+	for _, l := range next.cfg.Listen {
+		fd := p.listener(l.Address)
+		if fd < 0 {
+			var err error
+			if fd, err = listenAt(p.sys, next.cfg, l); err != nil {
+				return nil, err
+			}
+		}
+		h.Listeners = append(h.Listeners, fd)
+	}
+	return h, nil
 }
 
 func (p *parent) status(score *mpm.Scoreboard) *Status {

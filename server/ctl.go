@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -43,7 +44,10 @@ func runCtl(s sys.Sys, verb, file string, env []string) int {
 		printf(s, 1, "Syntax OK\n")
 		return exitOK
 	}
-	c.pidFile = jailRoot(p.cfg) + p.cfg.Path(p.cfg.MPM.PidFile.Value)
+	c.pidFile = p.cfg.Path(p.cfg.MPM.PidFile.Value)
+	if parentJailed(p.cfg) {
+		c.pidFile = path.Join(p.cfg.Jail.Root, c.pidFile)
+	}
 	status, err := c.ask(verbStatus, nil)
 	if err != nil && !errors.Is(err, errNotRunning) {
 		return fail(err)

@@ -77,7 +77,7 @@ func diagnose(s sys.Sys, phase Phase, cfg *confhcl.Config, err error) *diagnosis
 		d.summary = fmt.Sprintf("cannot %s: %v", file.Op, file.Err)
 		d.line = directiveLine(cfg, file.Directive)
 		if file.Path != "" {
-			d.paths(s, cfg, file.Path, true, file.Err)
+			d.paths(s, cfg, file.Path, parentJailed(cfg), file.Err)
 		} else if errors.Is(file.Err, sys.ENOSPC) && file.Directive == "accept_mutex" {
 			d.mend = "remove stale semaphores (ipcs -s, ipcrm -s ID) or raise kernel.sem"
 		}

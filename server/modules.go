@@ -12,3 +12,10 @@ var modules = []module.Module{
 	accesslog.Module{},
 	static.Module{},
 }
+
+func moduleNames() (names []string) {
+	for _, m := range modules {
+		names = append(names, m.Name())
+	}
+	return names
+}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -132,9 +134,13 @@ func (p *parent) configure() error {
 				m.Value, strings.Join(mpm.MutexMethods(), ", ")), ""}
 		}
 	}
-	if cfg.Jail != nil && cfg.Jail.Order != confhcl.OrderApache2 {
-		return &directiveError{"jail.order", cfg.Jail.Range, fmt.Errorf("this version has no order %q; it has %q",
-			cfg.Jail.Order, confhcl.OrderApache2), ""}
+	if cfg.Jail != nil {
+		for _, name := range cfg.Jail.After {
+			if !slices.ContainsFunc(modules, func(m module.Module) bool { return m.Name() == name.Value }) {
+				return &directiveError{"jail.after", name.Range, fmt.Errorf("there is no module %q; there are %s",
+					name.Value, strings.Join(moduleNames(), ", ")), ""}
+			}
+		}
 	}
 	return nil
 }
@@ -166,15 +172,37 @@ func (p *parent) preJail() (err error) {
 	if err := p.checkJail(); err != nil {
 		return err
 	}
-	env := &module.PreJail{Config: p.cfg, Logf: p.log.printf(s)}
-	for _, m := range modules {
-		st, err := m.PreJail(s, env)
+	p.modules = make([]module.State, len(modules))
+	return p.prepareModules(false)
+}
+
+// prepareModules calls PreJail of the modules that initialise outside of the
+// jail, or of those that do so inside: all are outside but with the order
+// apache13, in which the jail is one module in the list and only those named in
+// jail.after come before it.
+func (p *parent) prepareModules(inside bool) error {
+	env := &module.PreJail{Config: p.cfg, Logf: p.log.printf(p.sys)}
+	for i, m := range modules {
+		if p.initialisesInside(m) != inside {
+			continue
+		}
+		st, err := m.PreJail(p.sys, env)
 		if err != nil {
+			var pathErr *module.PathError
+			if errors.As(err, &pathErr) && inside {
+				pathErr.Inside = true
+			}
 			return fmt.Errorf("module %s: %w", m.Name(), err)
 		}
-		p.modules = append(p.modules, st)
+		p.modules[i] = st
 	}
 	return nil
+}
+
+func (p *parent) initialisesInside(m module.Module) bool {
+	j := p.cfg.Jail
+	return j != nil && j.Order == confhcl.OrderApache13 &&
+		!slices.ContainsFunc(j.After, func(l confhcl.Located) bool { return l.Value == m.Name() })
 }
 
 // checkJail looks at the jail from outside.
@@ -208,8 +236,12 @@ func (p *parent) checkJail() error {
 func (p *parent) checkCoreDumpDirectory(inside bool) error {
 	dir := p.cfg.MPM.CoreDumpDirectory
 	name := p.cfg.Path(dir.Value)
+	at := name
+	if inside {
+		at = p.fromHere(name)
+	}
 	var st sys.Stat
-	err := p.sys.Stat(name, &st)
+	err := p.sys.Stat(at, &st)
 	if err == nil && !st.IsDir() {
 		err = sys.ENOTDIR
 	}
@@ -236,14 +268,29 @@ func (p *parent) listen() (err error) {
 	return err
 }
 
-// jail goes in. The working directory is moved into the jail before chroot(2),
-// since chroot leaves it where it is, and to the root after it.
+// parentJailed reports whether the parent itself goes into the jail.
+func parentJailed(cfg *confhcl.Config) bool {
+	return cfg.Jail != nil && cfg.Jail.Order != confhcl.OrderPerChild
+}
+
+// jail is the parent's way in, and what must be seen to from there.
 func (p *parent) jail() error {
-	j := p.cfg.Jail
-	if j == nil {
-		return nil
+	if parentJailed(p.cfg) {
+		if err := enterJail(p.sys, p.cfg.Jail); err != nil {
+			return err
+		}
 	}
-	s := p.sys
+	if p.cfg.Jail != nil && p.cfg.MPM.CoreDumpDirectory.Set {
+		if err := p.checkCoreDumpDirectory(true); err != nil {
+			return err
+		}
+	}
+	return p.prepareModules(true)
+}
+
+// enterJail goes in. The working directory is moved into the jail before
+// chroot(2), since chroot leaves it where it is, and to the root after it.
+func enterJail(s sys.Sys, j *confhcl.Jail) error {
 	fail := func(op string, err error) error {
 		e := &module.PathError{Op: op, Path: j.Root, Where: j.RootRange, Err: err}
 		if err == sys.EPERM {
@@ -262,9 +309,6 @@ func (p *parent) jail() error {
 	}
 	if cwd, err := s.Getcwd(); err != nil || cwd != "/" {
 		return fail("be inside the jail", fmt.Errorf("the working directory is %q: %w", cwd, errors.Join(err, sys.EXDEV)))
-	}
-	if p.cfg.MPM.CoreDumpDirectory.Set {
-		return p.checkCoreDumpDirectory(true)
 	}
 	return nil
 }
@@ -336,7 +380,7 @@ func (p *parent) serve() error {
 func (p *parent) checkDocumentRoot(site *confhcl.Site) error {
 	root := p.cfg.Path(site.DocumentRoot.Value)
 	var st sys.Stat
-	err := p.sys.Stat(root, &st)
+	err := p.sys.Stat(p.fromHere(root), &st)
 	if err == nil && !st.IsDir() {
 		err = sys.ENOTDIR
 	}
@@ -344,6 +388,14 @@ func (p *parent) checkDocumentRoot(site *confhcl.Site) error {
 		return &module.PathError{Op: "use the document_root", Path: root, Inside: true, Where: site.DocumentRoot.Range, Err: err}
 	}
 	return nil
+}
+
+// fromHere is a path of the jail as the parent sees it, once the jail is closed.
+func (p *parent) fromHere(name string) string {
+	if p.cfg.Jail != nil && !parentJailed(p.cfg) {
+		return path.Join(p.cfg.Jail.Root, name)
+	}
+	return name
 }
 
 // announce prints the first lines of output: which backend, where the jail is,

@@ -89,6 +89,8 @@ func scenarios() []scenario {
 		scenario{"stop gracefully/prefork", func(o *operator) { stopGracefully(o, prefork) }},
 		scenario{"stop gracefully/worker", func(o *operator) { stopGracefully(o, worker) }},
 		scenario{"access log", accessLog},
+		scenario{"jail order/apache13", orderApache13},
+		scenario{"jail order/per-child", orderPerChild},
 		scenario{"control/prefork", func(o *operator) { control(o, "prefork", few) }},
 		scenario{"control/worker", func(o *operator) { control(o, "worker", fewThreads) }},
 	)
@@ -365,6 +367,92 @@ func accessLog(o *operator) {
 		!strings.HasPrefix(lines[0], "127.0.0.1 - - [") || !strings.HasSuffix(lines[0], fmt.Sprintf(`"GET / HTTP/1.1" 200 %d`, len(page))) ||
 		!strings.Contains(lines[1], `"GET /nothing HTTP/1.1" 404 `) {
 		o.failf("the access log holds:\n%s", strings.Join(lines, "\n"))
+	}
+}
+
+// ordered is the seed's configuration with another order, and an access log.
+func ordered(order, log string) string {
+	conf := strings.Replace(fmt.Sprintf(seed, "prefork", "flock", few+seedFiles), "USER", "order = \""+order+"\"\n  USER", 1)
+	return strings.Replace(conf, `document_root = "/"`, `document_root = "/"
+  access_log { path = "`+log+`" }`, 1)
+}
+
+// orderApache13: the jail is one module among the others; those after it find
+// their files inside, those before it outside.
+func orderApache13(o *operator) {
+	o.site()
+	o.mkdirs("log", "jail/log")
+	for _, c := range []struct{ order, path, file string }{
+		{"apache13", "/log/access.log", "jail/log/access.log"},
+		{"apache13\"\n  after = [\"accesslog\"]\n  #", "DIR/log/access.log", "log/access.log"},
+	} {
+		o.configure(ordered(c.order, c.path))
+		before := o.list(o.jail() + "/var/run")
+		srv := o.start().ready()
+		o.mustGet("/", 200)
+		root, err := o.s.Readlink(fmt.Sprintf("/proc/%d/root", srv.pid))
+		if err != nil || root != o.jail() {
+			o.failf("the root of the parent is %q, %v", root, err)
+		}
+		o.must("kill -TERM", o.s.Kill(srv.pid, sys.SIGTERM))
+		o.stopped(srv, before)
+		if log := o.readFile(c.file); !strings.Contains(log, `"GET / HTTP/1.1" 200`) {
+			o.failf("%s holds %q", c.file, log)
+		}
+	}
+	o.configure(ordered("apache13", "/nolog/access.log"))
+	srv := o.start()
+	if status, text := srv.wait(), srv.output(""); status.ExitStatus() != 1 || !strings.Contains(text, o.jail()+"/nolog/access.log") {
+		o.failf("without its directory in the jail the log gives %#x:\n%s", uint32(status), text)
+	}
+}
+
+// orderPerChild: the parent stays outside, and with it the PidFile, the lock
+// and the scoreboard; it reads its configuration again at a restart.
+func orderPerChild(o *operator) {
+	o.site()
+	o.mkdirs("log", "run", "jail/other")
+	o.writeFile("jail/other/index.html", "other\n")
+	conf := strings.ReplaceAll(ordered("per-child", "DIR/log/access.log"), `"/var/run/`, `"DIR/run/`)
+	o.configure(conf)
+	before := o.list(o.dir + "/run")
+	srv := o.start().ready()
+	o.mustGet("/", 200)
+	o.eventually("a child is in the jail, without privileges", func() bool {
+		for pid := range srv.children() {
+			root, err := o.s.Readlink(fmt.Sprintf("/proc/%d/root", pid))
+			if err != nil || root != o.jail() || !o.unprivileged(pid) {
+				return false
+			}
+		}
+		return true
+	})
+	if root, err := o.s.Readlink(fmt.Sprintf("/proc/%d/root", srv.pid)); err != nil || root != "/" {
+		o.failf("the root of the parent is %q, %v", root, err)
+	}
+	if got := o.readFile("run/httpd.pid"); got != strconv.Itoa(srv.pid)+"\n" {
+		o.failf("the PidFile holds %q", got)
+	}
+	o.configure(strings.Replace(conf, `document_root = "/"`, `document_root = "/other"`, 1))
+	o.must("kill -HUP", o.s.Kill(srv.pid, sys.SIGHUP))
+	o.eventually("the changed configuration serves", func() bool {
+		r, err := o.get(o.s, "/")
+		return err == nil && r.body == "other\n"
+	})
+	o.configure("listen = [")
+	o.must("kill -USR1", o.s.Kill(srv.pid, sys.SIGUSR1))
+	srv.output("restarting with the configuration that the server has")
+	o.eventually("the server goes on", func() bool {
+		r, err := o.get(o.s, "/")
+		return err == nil && r.body == "other\n"
+	})
+	o.must("kill -TERM", o.s.Kill(srv.pid, sys.SIGTERM))
+	if status := srv.wait(); !status.Exited() || status.ExitStatus() != 0 {
+		o.failf("the server ended with %#x", uint32(status))
+	}
+	srv.output("")
+	if after := o.list(o.dir + "/run"); !maps.Equal(before, after) {
+		o.failf("left behind: %v", after)
 	}
 }
 
