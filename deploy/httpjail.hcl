@@ -12,13 +12,11 @@ jail {
 }
 
 mpm "worker" {
-  pid_file     = "/run/httpd.pid"   # /var/www/run/httpd.pid outside
-  accept_mutex = "flock"
-  lock_file    = "/run/accept.lock" # /var/www/run/accept.lock outside
+  pid_file = "/run/httpd.pid" # /var/www/run/httpd.pid outside
 }
 
 site {
-  document_root = "/htdocs"         # /var/www/htdocs outside
+  document_root = "/htdocs" # /var/www/htdocs outside
   access_log {
     path   = "/var/log/httpjail/access.log"
     format = "combined"
