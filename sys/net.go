@@ -52,6 +52,16 @@ type Messages interface {
 	// Recv is recvfrom(2) without an address: Read with flags (MSG_PEEK,
 	// MSG_DONTWAIT).
 	Recv(fd int, p []byte, flags int) (n int, err error)
+	// RecvTimeout is Recv that waits at most timeout for the first byte, for
+	// ever when negative, whether the socket is non-blocking or not; SO_RCVTIMEO
+	// does not count. EAGAIN: the time is over. As with Recv, n == 0 is the end,
+	// EINTR is possible, shutdown(2) by another thread ends the wait, and what
+	// happens when another thread closes fd meanwhile is undefined.
+	//
+	// It is poll(2) and recv(2) in one, for servers in which a thread serves a
+	// connection: no call sets a timeout, and a thread that waits holds no OS
+	// thread on the real backend.
+	RecvTimeout(fd int, p []byte, timeout time.Duration) (n int, err error)
 	// Sendmsg is sendmsg(2) with one buffer and the descriptors fds as
 	// SCM_RIGHTS, see unix(7).
 	Sendmsg(fd int, p []byte, fds []int, flags int) (n int, err error)

@@ -30,12 +30,9 @@ func exercise(s sys.Sys, dir string) error {
 	if err := s.Bind(lfd, sys.InetAddr(netip.MustParseAddrPort("127.0.0.1:0"))); err != nil {
 		return fmt.Errorf("bind: %w", err)
 	}
-	// Only the listener has the timeouts: a read that keeps its limit shows
-	// that they are inherited.
-	for _, opt := range []int{sys.SO_RCVTIMEO, sys.SO_SNDTIMEO} {
-		if err := s.SetsockoptTimeval(lfd, sys.SOL_SOCKET, opt, limit); err != nil {
-			return fmt.Errorf("setsockopt: %w", err)
-		}
+	// The connection inherits it.
+	if err := s.SetsockoptTimeval(lfd, sys.SOL_SOCKET, sys.SO_SNDTIMEO, limit); err != nil {
+		return fmt.Errorf("setsockopt: %w", err)
 	}
 	if err := s.Listen(lfd, 8); err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -67,14 +64,11 @@ func exercise(s sys.Sys, dir string) error {
 	}
 
 	fd, peer, err := s.Accept4(lfd, sys.SOCK_CLOEXEC)
-	for err == sys.EAGAIN { // accept keeps the timeout too
-		fd, peer, err = s.Accept4(lfd, sys.SOCK_CLOEXEC)
-	}
 	if err != nil {
 		return fmt.Errorf("accept4: %w", err)
 	}
 	c := conn.New(s, fd, sys.SockAddr{}, peer)
-	c.Inherited(limit, limit)
+	c.Inherited(limit)
 	c.SetReadTimeout(limit)
 	c.SetWriteTimeout(time.Minute)
 
@@ -205,8 +199,8 @@ func TestOnSimulatedKernelFreeRunning(t *testing.T) {
 func faults(t *testing.T) *fault.Injector {
 	t.Helper()
 	rules, err := fault.ParseAll(`
-		read #2 = EINTR
-		read #7 = EINTR
+		recv_timeout #2 = EINTR
+		recv_timeout #7 = EINTR
 		write #2 = EINTR
 		write #3 short 1
 		writev #1 = EINTR
@@ -216,7 +210,7 @@ func faults(t *testing.T) *fault.Injector {
 		sendfile #2 = EINTR
 		sendfile #3 short 1
 		poll #1 = EINTR
-		read short 100000`)
+		recv_timeout short 100000`)
 	if err != nil {
 		t.Fatal(err)
 	}

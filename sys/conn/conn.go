@@ -6,13 +6,13 @@
 //
 // The limits are those of Apache's Timeout and KeepAliveTimeout: each counts
 // from the start of one Read or from the last progress of a write, so nothing
-// has to be set anew with every request. The first read sets SO_RCVTIMEO, the
-// first write SO_SNDTIMEO, and from then on a request costs no call beyond its
-// reads and writes. When such a call comes back with EAGAIN and its limit is
-// not over (another limit was the shorter one), poll(2) waits for the rest.
+// has to be set anew with every request. A read has its limit as an argument.
+// The first write sets SO_SNDTIMEO, and from then on a request costs no call
+// beyond its reads and writes. When a write comes back with EAGAIN and its limit
+// is not over (a deadline was the shorter one), poll(2) waits for the rest.
 //
-// A socket inherits both options from its listener. A server that sets them
-// there once tells the Conn so with Inherited and saves these calls too.
+// A socket inherits SO_SNDTIMEO from its listener. A server that sets it there
+// once tells the Conn so with Inherited and saves this call too.
 //
 // # Threads
 //
@@ -56,21 +56,18 @@ type Conn struct {
 
 	idle        bool
 	idleTimeout time.Duration
-	in, out     direction
+	in, out     limits
+	inherited   time.Duration // SO_SNDTIMEO of a new descriptor
+	sndtimeo    time.Duration // SO_SNDTIMEO of this descriptor; 0: no timeout
 	fds         [1]sys.PollFd // poll's argument: on the stack it would escape
 
 	localAddr, peerAddr addr
 }
 
-// direction is what a Conn knows of its reads, or of its writes.
-type direction struct {
-	name      string        // "read", "write": OpError's Op
-	option    int           // SO_RCVTIMEO, SO_SNDTIMEO
-	event     int16         // what poll(2) waits for
-	inherited time.Duration // what a new descriptor has of option
-	set       time.Duration // what this descriptor has of option; 0: no timeout
-	timeout   time.Duration // the limit of one operation; 0: none
-	deadline  time.Duration // of net.Conn, on the monotonic clock; 0: none
+// limits are those of reads, or of writes.
+type limits struct {
+	timeout  time.Duration // of one operation; 0: none
+	deadline time.Duration // of net.Conn, on the monotonic clock; 0: none
 }
 
 var _ net.Conn = (*Conn)(nil)
@@ -79,8 +76,6 @@ var _ net.Conn = (*Conn)(nil)
 // may be the zero SockAddr: LocalAddr then asks getsockname(2).
 func New(s Sys, fd int, local, peer sys.SockAddr) *Conn {
 	c := &Conn{s: s, local: local}
-	c.in = direction{name: "read", option: sys.SO_RCVTIMEO, event: sys.POLLIN}
-	c.out = direction{name: "write", option: sys.SO_SNDTIMEO, event: sys.POLLOUT}
 	c.Reset(fd, peer)
 	return c
 }
@@ -93,19 +88,14 @@ func (c *Conn) Reset(fd int, peer sys.SockAddr) {
 	c.peer = peer
 	c.idle = false
 	c.localAddr.known, c.peerAddr.known = false, false
-	for _, d := range []*direction{&c.in, &c.out} {
-		d.set = d.inherited
-		d.deadline = 0
-	}
+	c.sndtimeo = c.inherited
+	c.in.deadline, c.out.deadline = 0, 0
 }
 
-// Inherited says that descriptors come with SO_RCVTIMEO and SO_SNDTIMEO set to
-// rcv and snd already, as an accepted socket does when its listener has them;
-// 0 is not set. It holds for the descriptor c has and those of each Reset.
-func (c *Conn) Inherited(rcv, snd time.Duration) {
-	c.in.inherited, c.in.set = rcv, rcv
-	c.out.inherited, c.out.set = snd, snd
-}
+// Inherited says that descriptors come with SO_SNDTIMEO set to snd already, as
+// an accepted socket does when its listener has it; 0 is not set. It holds for
+// the descriptor c has and those of each Reset.
+func (c *Conn) Inherited(snd time.Duration) { c.inherited, c.sndtimeo = snd, snd }
 
 // Move hands c to the thread that s belongs to.
 func (c *Conn) Move(s Sys) { c.s = s }
@@ -149,12 +139,59 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-func (d *direction) setDeadline(s Sys, t time.Time) {
-	d.deadline = 0
+func (l *limits) setDeadline(s Sys, t time.Time) {
+	l.deadline = 0
 	if !t.IsZero() {
 		// Kept on the monotonic clock, which nobody sets. A past time must not
 		// become 0, which is none.
-		d.deadline = max(s.Monotonic()+t.Sub(s.Now()), 1)
+		l.deadline = max(s.Monotonic()+t.Sub(s.Now()), 1)
+	}
+}
+
+// Read reads what there is, waiting for the first byte.
+func (c *Conn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if c.fd < 0 {
+		return 0, c.fail("read", net.ErrClosed)
+	}
+	limit := c.in.timeout
+	if c.idle {
+		limit = c.idleTimeout
+	}
+	var start time.Duration // 0: not known. No clock is read for a call without EINTR
+	for {
+		wait := time.Duration(-1)
+		if limit != 0 {
+			wait = limit
+		}
+		if start != 0 || c.in.deadline != 0 {
+			now := c.s.Monotonic()
+			if start != 0 && limit != 0 {
+				wait = start + limit - now
+			}
+			if c.in.deadline != 0 && (limit == 0 || c.in.deadline-now < wait) {
+				wait = c.in.deadline - now
+			}
+			if wait <= 0 && (limit != 0 || c.in.deadline != 0) {
+				return 0, c.fail("read", os.ErrDeadlineExceeded)
+			}
+		}
+		n, err := c.s.RecvTimeout(c.fd, p, wait)
+		switch {
+		case n > 0:
+			return n, nil
+		case err == nil:
+			return 0, io.EOF
+		case err == sys.EAGAIN:
+			return 0, c.fail("read", os.ErrDeadlineExceeded)
+		case err != sys.EINTR:
+			return 0, c.fail("read", err)
+		}
+		if start == 0 {
+			start = c.s.Monotonic()
+		}
 	}
 }
 
@@ -162,52 +199,52 @@ func (d *direction) setDeadline(s Sys, t time.Time) {
 // would mean none.
 const minTimeout = time.Millisecond
 
-// prepare makes sure that the next blocking call of d ends in time, at the
-// deadline or earlier. shortest is the shortest limit that d may have to keep
-// on this connection (0: none), so that one setsockopt does for all.
-func (c *Conn) prepare(d *direction, shortest time.Duration) error {
+// prepare makes sure that the next blocking write ends in time, at the deadline
+// or earlier.
+func (c *Conn) prepare() error {
 	if c.fd < 0 {
-		return c.fail(d.name, net.ErrClosed)
+		return c.fail("write", net.ErrClosed)
 	}
-	want := shortest
-	if d.deadline != 0 {
-		left := d.deadline - c.s.Monotonic()
+	want := c.out.timeout
+	if c.out.deadline != 0 {
+		left := c.out.deadline - c.s.Monotonic()
 		if left <= 0 {
-			return c.fail(d.name, os.ErrDeadlineExceeded)
+			return c.fail("write", os.ErrDeadlineExceeded)
 		}
 		if want == 0 || left < want {
 			want = left
 		}
 	}
-	if want == 0 || (d.set != 0 && d.set <= want) {
+	if want == 0 || (c.sndtimeo != 0 && c.sndtimeo <= want) {
 		return nil
 	}
 	want = max(want, minTimeout)
-	if err := c.s.SetsockoptTimeval(c.fd, sys.SOL_SOCKET, d.option, want); err != nil {
+	if err := c.s.SetsockoptTimeval(c.fd, sys.SOL_SOCKET, sys.SO_SNDTIMEO, want); err != nil {
 		return c.fail("setsockopt", err)
 	}
-	d.set = want
+	c.sndtimeo = want
 	return nil
 }
 
-// operation is the time that one read, or one step of a write, has taken.
+// operation is the time that one step of a write has taken.
 type operation struct {
 	started bool
 	start   time.Duration
 }
 
-// again deals with EINTR and EAGAIN of a call: it returns nil when the call is
-// to be made again, and else the error for the caller. limit is 0 for none.
-func (c *Conn) again(d *direction, op *operation, limit time.Duration, err error) error {
+// again deals with EINTR and EAGAIN of a write: it returns nil when the call is
+// to be made again, and else the error for the caller.
+func (c *Conn) again(op *operation, err error) error {
 	if err != sys.EINTR && err != sys.EAGAIN {
-		return c.fail(d.name, err)
+		return c.fail("write", err)
 	}
+	limit, deadline := c.out.timeout, c.out.deadline
 	for {
-		if limit == 0 && d.deadline == 0 {
+		if limit == 0 && deadline == 0 {
 			if err == sys.EINTR {
 				return nil
 			}
-			switch _, err = c.poll(d, -1); err {
+			switch _, err = c.poll(-1); err {
 			case nil:
 				return nil
 			case sys.EINTR:
@@ -222,20 +259,20 @@ func (c *Conn) again(d *direction, op *operation, limit time.Duration, err error
 			// wait. EAGAIN says how long this one has waited.
 			op.started, op.start = true, now
 			if err == sys.EAGAIN {
-				op.start -= d.set
+				op.start -= c.sndtimeo
 			}
 		}
 		left := time.Duration(math.MaxInt64)
 		if limit != 0 {
 			left = op.start + limit - now
 		}
-		if d.deadline != 0 {
-			left = min(left, d.deadline-now)
+		if deadline != 0 {
+			left = min(left, deadline-now)
 		}
 		if left <= 0 {
-			return c.fail(d.name, os.ErrDeadlineExceeded)
+			return c.fail("write", os.ErrDeadlineExceeded)
 		}
-		n, perr := c.poll(d, left)
+		n, perr := c.poll(left)
 		switch {
 		case perr == sys.EINTR:
 		case perr != nil:
@@ -246,39 +283,10 @@ func (c *Conn) again(d *direction, op *operation, limit time.Duration, err error
 	}
 }
 
-func (c *Conn) poll(d *direction, timeout time.Duration) (int, error) {
-	c.fds[0] = sys.PollFd{Fd: int32(c.fd), Events: d.event}
+// poll waits until the socket takes more.
+func (c *Conn) poll(timeout time.Duration) (int, error) {
+	c.fds[0] = sys.PollFd{Fd: int32(c.fd), Events: sys.POLLOUT}
 	return c.s.Poll(c.fds[:], timeout)
-}
-
-// Read reads what there is, waiting for the first byte.
-func (c *Conn) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
-	limit, shortest := c.in.timeout, c.in.timeout
-	if shortest == 0 || (c.idleTimeout != 0 && c.idleTimeout < shortest) {
-		shortest = c.idleTimeout
-	}
-	if c.idle {
-		limit = c.idleTimeout
-	}
-	if err := c.prepare(&c.in, shortest); err != nil {
-		return 0, err
-	}
-	var op operation
-	for {
-		n, err := c.s.Read(c.fd, p)
-		switch {
-		case n > 0:
-			return n, nil
-		case err == nil:
-			return 0, io.EOF
-		}
-		if err := c.again(&c.in, &op, limit, err); err != nil {
-			return 0, err
-		}
-	}
 }
 
 // Write writes all of p. With an error n says how much of it was taken by the
@@ -287,7 +295,7 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if err := c.prepare(&c.out, c.out.timeout); err != nil {
+	if err := c.prepare(); err != nil {
 		return 0, err
 	}
 	var op operation
@@ -304,7 +312,7 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 		if err == nil {
 			return n, c.fail("write", io.ErrUnexpectedEOF)
 		}
-		if err := c.again(&c.out, &op, c.out.timeout, err); err != nil {
+		if err := c.again(&op, err); err != nil {
 			return n, err
 		}
 	}
@@ -317,7 +325,7 @@ const iovMax = 1024
 // at once. Like [net.Buffers] it consumes them: bufs and its elements are
 // overwritten.
 func (c *Conn) Writev(bufs [][]byte) (n int64, err error) {
-	if err := c.prepare(&c.out, c.out.timeout); err != nil {
+	if err := c.prepare(); err != nil {
 		return 0, err
 	}
 	var op operation
@@ -345,7 +353,7 @@ func (c *Conn) Writev(bufs [][]byte) (n int64, err error) {
 		if err == nil {
 			return n, c.fail("writev", io.ErrUnexpectedEOF)
 		}
-		if err := c.again(&c.out, &op, c.out.timeout, err); err != nil {
+		if err := c.again(&op, err); err != nil {
 			return n, err
 		}
 	}
@@ -363,7 +371,7 @@ func (c *Conn) SendFile(fd int, off, n int64) error {
 }
 
 func (c *Conn) sendFile(fd int, off, n int64) (sent int64, err error) {
-	if err := c.prepare(&c.out, c.out.timeout); err != nil {
+	if err := c.prepare(); err != nil {
 		return 0, err
 	}
 	var op operation
@@ -380,7 +388,7 @@ func (c *Conn) sendFile(fd int, off, n int64) (sent int64, err error) {
 		case err == nil:
 			return sent, c.fail("sendfile", io.ErrUnexpectedEOF)
 		default:
-			if err := c.again(&c.out, &op, c.out.timeout, err); err != nil {
+			if err := c.again(&op, err); err != nil {
 				return sent, err
 			}
 		}

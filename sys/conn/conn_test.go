@@ -26,7 +26,7 @@ type script struct {
 
 type step struct {
 	call string // the call expected next
-	n    int    // its result; for read also the bytes delivered
+	n    int    // its result; for recv also the bytes delivered
 	err  error
 	took time.Duration
 }
@@ -49,8 +49,8 @@ func (s *script) next(format string, args ...any) (int, error) {
 func (s *script) Monotonic() time.Duration { return s.now }
 func (s *script) Now() time.Time           { return time.Unix(1e9, 0).Add(s.now) }
 
-func (s *script) Read(fd int, p []byte) (int, error) {
-	n, err := s.next("read %d", fd)
+func (s *script) RecvTimeout(fd int, p []byte, d time.Duration) (int, error) {
+	n, err := s.next("recv %d %v", fd, d)
 	copy(p[:n], strings.Repeat("x", n))
 	return n, err
 }
@@ -94,10 +94,9 @@ func play(t *testing.T, steps ...step) (*Conn, *script) {
 
 func TestReadMakesOneCallARequest(t *testing.T) {
 	c, _ := play(t,
-		step{call: "setsockopt 7 20 5s"}, // SO_RCVTIMEO, the shorter limit
-		step{call: "read 7", n: 3},
-		step{call: "read 7", n: 1},
-		step{call: "read 7", n: 0},
+		step{call: "recv 7 1m0s", n: 3},
+		step{call: "recv 7 5s", n: 1},
+		step{call: "recv 7 5s", n: 0},
 	)
 	c.SetReadTimeout(60 * time.Second)
 	c.SetIdleTimeout(5 * time.Second)
@@ -118,13 +117,8 @@ func TestReadMakesOneCallARequest(t *testing.T) {
 
 func TestIdleLimitAppliesOnlyWhenIdle(t *testing.T) {
 	c, _ := play(t,
-		step{call: "setsockopt 7 20 5s"},
-		// Not idle: after 5 s there are 55 s left, and the byte comes in time.
-		step{call: "read 7", err: sys.EAGAIN, took: 5 * time.Second},
-		step{call: "poll 7 0x1 55s", n: 1, took: 50 * time.Second},
-		step{call: "read 7", n: 2},
-		// Idle: 5 s are the limit.
-		step{call: "read 7", err: sys.EAGAIN, took: 5 * time.Second},
+		step{call: "recv 7 1m0s", n: 2, took: 55 * time.Second}, // not idle
+		step{call: "recv 7 5s", err: sys.EAGAIN, took: 5 * time.Second},
 	)
 	c.SetReadTimeout(60 * time.Second)
 	c.SetIdleTimeout(5 * time.Second)
@@ -145,60 +139,58 @@ func wantTimeout(t *testing.T, err error) {
 	}
 }
 
-func TestReadTimesOutAfterPoll(t *testing.T) {
-	c, _ := play(t,
-		step{call: "setsockopt 7 20 2s"},
-		step{call: "read 7", err: sys.EAGAIN, took: 2 * time.Second},
-		step{call: "poll 7 0x1 1s", err: sys.EINTR, took: 400 * time.Millisecond},
-		step{call: "poll 7 0x1 600ms", n: 0, took: 600 * time.Millisecond},
-	)
-	c.SetReadTimeout(3 * time.Second)
-	c.SetIdleTimeout(2 * time.Second)
-	_, err := c.Read(make([]byte, 1))
-	wantTimeout(t, err)
-}
-
 func TestReadWithoutLimits(t *testing.T) {
 	c, _ := play(t,
-		step{call: "read 7", err: sys.EINTR},
-		step{call: "read 7", err: sys.EAGAIN}, // somebody else's SO_RCVTIMEO
-		step{call: "poll 7 0x1 -1ns", err: sys.EINTR},
-		step{call: "read 7", n: 1},
+		step{call: "recv 7 -1ns", err: sys.EINTR, took: time.Hour},
+		step{call: "recv 7 -1ns", err: sys.EINTR},
+		step{call: "recv 7 -1ns", n: 1},
+		step{call: "recv 7 -1ns", n: 1}, // no idle limit either
+		step{call: "recv 7 -1ns", n: 1}, // and the read limit is not the idle one
 	)
-	if n, err := c.Read(make([]byte, 1)); n != 1 || err != nil {
-		t.Fatalf("Read = %d, %v", n, err)
+	p := make([]byte, 1)
+	for _, prepare := range []func(){
+		func() {},
+		func() { c.SetIdle(true) },
+		func() { c.SetReadTimeout(time.Second) },
+	} {
+		prepare()
+		if n, err := c.Read(p); n != 1 || err != nil {
+			t.Fatalf("Read = %d, %v", n, err)
+		}
 	}
 }
 
 func TestEINTRKeepsTheLimit(t *testing.T) {
-	c, _ := play(t,
-		step{call: "setsockopt 7 20 1s"},
-		step{call: "read 7", err: sys.EINTR},
-		step{call: "poll 7 0x1 1s", n: 0, took: time.Second},
+	c, s := play(t,
+		// How long the first call has waited is not known.
+		step{call: "recv 7 1s", err: sys.EINTR},
+		step{call: "recv 7 1s", err: sys.EINTR, took: 400 * time.Millisecond},
+		step{call: "recv 7 600ms", err: sys.EAGAIN, took: 600 * time.Millisecond},
+		step{call: "recv 7 1s", err: sys.EINTR},
+		step{call: "recv 7 1s", err: sys.EINTR, took: 2 * time.Second}, // over: no other call
 	)
+	s.now = time.Second
 	c.SetReadTimeout(time.Second)
-	_, err := c.Read(make([]byte, 1))
-	wantTimeout(t, err)
+	for range 2 {
+		_, err := c.Read(make([]byte, 1))
+		wantTimeout(t, err)
+	}
 }
 
 func TestInheritedSavesTheSetsockopt(t *testing.T) {
 	c, _ := play(t,
-		step{call: "read 7", n: 1},
 		step{call: `write 7 "a"`, n: 1},
-		step{call: "read 8", n: 1},
-		step{call: "setsockopt 8 20 3s"},
-		step{call: "read 8", n: 1},
+		step{call: `write 8 "b"`, n: 1},
+		step{call: "setsockopt 8 21 3s"},
+		step{call: `write 8 "c"`, n: 1},
 	)
-	c.SetReadTimeout(10 * time.Second)
 	c.SetWriteTimeout(10 * time.Second)
-	c.Inherited(5*time.Second, 10*time.Second)
-	p := make([]byte, 1)
-	_, _ = c.Read(p)
+	c.Inherited(5 * time.Second)
 	_, _ = c.Write([]byte("a"))
 	c.Reset(8, peer)
-	_, _ = c.Read(p)
-	c.SetReadTimeout(3 * time.Second) // shorter than what the descriptor has
-	_, _ = c.Read(p)
+	_, _ = c.Write([]byte("b"))
+	c.SetWriteTimeout(3 * time.Second) // shorter than what the descriptor has
+	_, _ = c.Write([]byte("c"))
 }
 
 func TestWriteWritesAll(t *testing.T) {
@@ -229,9 +221,33 @@ func TestWriteTimesOut(t *testing.T) {
 	wantTimeout(t, err)
 }
 
+func TestWriteTimesOutAfterPoll(t *testing.T) {
+	c, _ := play(t,
+		step{call: `write 7 "a"`, err: sys.EAGAIN, took: 2 * time.Second},
+		step{call: "poll 7 0x4 1s", err: sys.EINTR, took: 400 * time.Millisecond},
+		step{call: "poll 7 0x4 600ms", n: 0, took: 600 * time.Millisecond},
+	)
+	c.SetWriteTimeout(3 * time.Second)
+	c.Inherited(2 * time.Second)
+	_, err := c.Write([]byte("a"))
+	wantTimeout(t, err)
+}
+
+func TestWriteWithoutLimits(t *testing.T) {
+	c, _ := play(t,
+		step{call: `write 7 "a"`, err: sys.EINTR},
+		step{call: `write 7 "a"`, err: sys.EAGAIN}, // somebody else's SO_SNDTIMEO
+		step{call: "poll 7 0x4 -1ns", err: sys.EINTR},
+		step{call: `write 7 "a"`, n: 1},
+	)
+	if n, err := c.Write([]byte("a")); n != 1 || err != nil {
+		t.Fatalf("Write = %d, %v", n, err)
+	}
+}
+
 func TestErrorKeepsErrno(t *testing.T) {
 	c, _ := play(t,
-		step{call: "read 7", err: sys.ECONNRESET},
+		step{call: "recv 7 -1ns", err: sys.ECONNRESET},
 		step{call: `write 7 "a"`, err: sys.EPIPE},
 	)
 	_, err := c.Read(make([]byte, 1))
@@ -309,15 +325,19 @@ type onlyReader struct{ io.Reader }
 
 func TestDeadlines(t *testing.T) {
 	c, s := play(t,
-		step{call: "setsockopt 7 20 3s"},
-		step{call: "read 7", err: sys.EAGAIN, took: 3 * time.Second},
-		step{call: "read 7", n: 1},
+		step{call: "recv 7 3s", err: sys.EINTR, took: 2 * time.Second},
+		step{call: "recv 7 1s", err: sys.EAGAIN, took: time.Second},
+		step{call: "recv 7 10s", n: 1},
+		step{call: "recv 7 1h0m0s", n: 1},
+		step{call: "recv 7 10s", n: 1},
+		step{call: `setsockopt 7 21 4s`}, // SO_SNDTIMEO
+		step{call: `write 7 "x"`, err: sys.EAGAIN, took: 4 * time.Second},
 	)
 	c.SetReadTimeout(10 * time.Second)
 	if err := c.SetDeadline(s.Now().Add(3 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	p := make([]byte, 1)
+	p := []byte("x")
 	_, err := c.Read(p)
 	wantTimeout(t, err)
 	_, err = c.Read(p) // over: no call is made
@@ -327,10 +347,22 @@ func TestDeadlines(t *testing.T) {
 	_ = c.SetReadDeadline(s.Now().Add(-time.Hour))
 	_, err = c.Read(p)
 	wantTimeout(t, err)
-	_ = c.SetReadDeadline(time.Time{})
-	if n, err := c.Read(p); n != 1 || err != nil {
-		t.Errorf("Read without deadline = %d, %v", n, err)
+	read := func(what string) {
+		t.Helper()
+		if n, err := c.Read(p); n != 1 || err != nil {
+			t.Errorf("Read %s = %d, %v", what, n, err)
+		}
 	}
+	_ = c.SetReadDeadline(s.Now().Add(time.Hour))
+	read("with a shorter limit")
+	c.SetIdle(true)
+	read("without limit")
+	c.SetIdle(false)
+	_ = c.SetReadDeadline(time.Time{})
+	read("without deadline")
+	_ = c.SetWriteDeadline(s.Now().Add(4 * time.Second))
+	_, err = c.Write([]byte("x"))
+	wantTimeout(t, err)
 }
 
 func TestClose(t *testing.T) {
@@ -363,7 +395,7 @@ func TestClose(t *testing.T) {
 
 func TestMove(t *testing.T) {
 	c, _ := play(t)
-	other := &script{t: t, steps: []step{{call: "read 7", n: 1}}}
+	other := &script{t: t, steps: []step{{call: "recv 7 -1ns", n: 1}}}
 	c.Move(other)
 	if n, err := c.Read(make([]byte, 1)); n != 1 || err != nil {
 		t.Errorf("Read = %d, %v", n, err)
@@ -396,7 +428,7 @@ func TestAddresses(t *testing.T) {
 // sink answers every call at once.
 type sink struct{ sys.Sys }
 
-func (sink) Read(int, []byte) (int, error)                        { return 1, nil }
+func (sink) RecvTimeout(int, []byte, time.Duration) (int, error)  { return 1, nil }
 func (sink) Write(_ int, p []byte) (int, error)                   { return len(p), nil }
 func (sink) SetsockoptTimeval(_, _, _ int, _ time.Duration) error { return nil }
 func (sink) Writev(_ int, bufs [][]byte) (int, error)             { return len(bufs[0]) + len(bufs[1]), nil }

@@ -58,7 +58,7 @@ func TestCallsOfARequest(t *testing.T) {
 		}
 		c.SetIdle(true)
 	}
-	want := []string{"setsockopt", "read", "setsockopt", "write", "read", "write", "read", "write"}
+	want := []string{"recv_timeout", "setsockopt", "write", "recv_timeout", "write", "recv_timeout", "write"}
 	if !slices.Equal(ops, want) {
 		t.Errorf("calls %v, want %v", ops, want)
 	}

@@ -181,6 +181,18 @@ func (t *thread) Recv(fd int, p []byte, flags int) (n int, err error) {
 	return t.transfer(d, func() (int, error) { return t.net().Recv(&t.task, d, p, flags) })
 }
 
+func (t *thread) RecvTimeout(fd int, p []byte, timeout time.Duration) (n int, err error) {
+	t.enter("recv_timeout", fd, uint64(len(p)), uint64(timeout))
+	defer t.leave(&n, &err)
+	d, err := t.p.fds.get(fd)
+	if err != nil {
+		return -1, err
+	}
+	defer d.Decref(&t.task)
+	// A signal ends it, as it does poll(2).
+	return negative(t.net().RecvUntil(&t.task, d, p, t.deadline(timeout)))
+}
+
 func (t *thread) Sendmsg(fd int, p []byte, fds []int, flags int) (n int, err error) {
 	t.enter("sendmsg", fd, uint64(len(p)), uint64(len(fds)), uint64(flags))
 	defer t.leave(&n, &err)

@@ -100,6 +100,7 @@ var ops = []Op{
 	{Name: "sendfile", Role: "Messages", Fails: true, Transfers: true},
 	{Name: "sendto", Role: "Messages", Fails: true, Transfers: true},
 	{Name: "recvfrom", Role: "Messages", Fails: true, Transfers: true},
+	{Name: "recv_timeout", Role: "Messages", Fails: true, Transfers: true},
 	{Name: "sendmsg", Role: "Messages", Fails: true, Transfers: true},
 	{Name: "recvmsg", Role: "Messages", Fails: true, Transfers: true},
 	{Name: "poll", Role: "Poller", Fails: true},
@@ -1191,6 +1192,21 @@ func (h *handle) Recv(fd int, p []byte, flags int) (n int, err error) {
 	h.do(call, func() {
 		p = limit(call, p)
 		n, err = h.s.Recv(fd, p, flags)
+		call.Ret = []sys.Arg{{Name: "n", Value: n}}
+		call.Errno = errno(err)
+	})
+	if call.Errno != 0 && err == nil {
+		n = 0
+	}
+	return n, fail(call)
+}
+
+func (h *handle) RecvTimeout(fd int, p []byte, timeout time.Duration) (n int, err error) {
+	call := h.call("recv_timeout", "", fd)
+	call.Args = []sys.Arg{{Name: "fd", Value: fd}, {Name: "p", Value: p}, {Name: "timeout", Value: timeout}}
+	h.do(call, func() {
+		p = limit(call, p)
+		n, err = h.s.RecvTimeout(fd, p, timeout)
 		call.Ret = []sys.Arg{{Name: "n", Value: n}}
 		call.Errno = errno(err)
 	})

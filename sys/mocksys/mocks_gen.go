@@ -2694,6 +2694,45 @@ func (c *MockSysRecvCall) DoAndReturn(f func(int, []byte, int) (int, error)) *Mo
 	return c
 }
 
+// RecvTimeout mocks base method.
+func (m *MockSys) RecvTimeout(fd int, p []byte, timeout time.Duration) (int, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "RecvTimeout", fd, p, timeout)
+	ret0, _ := ret[0].(int)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// RecvTimeout indicates an expected call of RecvTimeout.
+func (mr *MockSysMockRecorder) RecvTimeout(fd, p, timeout any) *MockSysRecvTimeoutCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "RecvTimeout", reflect.TypeOf((*MockSys)(nil).RecvTimeout), fd, p, timeout)
+	return &MockSysRecvTimeoutCall{Call: call}
+}
+
+// MockSysRecvTimeoutCall wrap *gomock.Call
+type MockSysRecvTimeoutCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockSysRecvTimeoutCall) Return(n int, err error) *MockSysRecvTimeoutCall {
+	c.Call = c.Call.Return(n, err)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockSysRecvTimeoutCall) Do(f func(int, []byte, time.Duration) (int, error)) *MockSysRecvTimeoutCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockSysRecvTimeoutCall) DoAndReturn(f func(int, []byte, time.Duration) (int, error)) *MockSysRecvTimeoutCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
 // Recvmsg mocks base method.
 func (m *MockSys) Recvmsg(fd int, p []byte, fds []int, flags int) (int, int, int, error) {
 	m.ctrl.T.Helper()
@@ -8045,6 +8084,45 @@ func (c *MockMessagesRecvCall) Do(f func(int, []byte, int) (int, error)) *MockMe
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
 func (c *MockMessagesRecvCall) DoAndReturn(f func(int, []byte, int) (int, error)) *MockMessagesRecvCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
+// RecvTimeout mocks base method.
+func (m *MockMessages) RecvTimeout(fd int, p []byte, timeout time.Duration) (int, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "RecvTimeout", fd, p, timeout)
+	ret0, _ := ret[0].(int)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// RecvTimeout indicates an expected call of RecvTimeout.
+func (mr *MockMessagesMockRecorder) RecvTimeout(fd, p, timeout any) *MockMessagesRecvTimeoutCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "RecvTimeout", reflect.TypeOf((*MockMessages)(nil).RecvTimeout), fd, p, timeout)
+	return &MockMessagesRecvTimeoutCall{Call: call}
+}
+
+// MockMessagesRecvTimeoutCall wrap *gomock.Call
+type MockMessagesRecvTimeoutCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockMessagesRecvTimeoutCall) Return(n int, err error) *MockMessagesRecvTimeoutCall {
+	c.Call = c.Call.Return(n, err)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockMessagesRecvTimeoutCall) Do(f func(int, []byte, time.Duration) (int, error)) *MockMessagesRecvTimeoutCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockMessagesRecvTimeoutCall) DoAndReturn(f func(int, []byte, time.Duration) (int, error)) *MockMessagesRecvTimeoutCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }

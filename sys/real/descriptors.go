@@ -7,11 +7,13 @@ import (
 )
 
 func (*thread) Close(fd int) error {
+	unregister(fd)
 	_, _, e := unix.Syscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
 	return errOf(e)
 }
 
 func (*thread) Dup3(oldfd, newfd, flags int) error {
+	unregister(newfd)
 	_, _, e := unix.Syscall(unix.SYS_DUP3, uintptr(oldfd), uintptr(newfd), uintptr(flags))
 	return errOf(e)
 }
@@ -32,6 +34,9 @@ func (*thread) Pipe2(flags int) (r, w int, err error) {
 // CloseRange does not spare what the Go runtime and Signalfd hold open: call it
 // before Signalfd.
 func (*thread) CloseRange(first, last uint, flags int) error {
+	if flags&unix.CLOSE_RANGE_CLOEXEC == 0 {
+		unregisterRange(first, last)
+	}
 	_, _, e := unix.Syscall(unix.SYS_CLOSE_RANGE, uintptr(first), uintptr(min(last, 1<<32-1)), uintptr(flags))
 	return errOf(e)
 }

@@ -4,14 +4,16 @@
 //
 // A thread is a goroutine. Calls that may block go through the Go scheduler
 // (entersyscall), so that the other goroutines go on; each blocked call holds
-// one OS thread meanwhile, but for FutexWaitPrivate, which parks the goroutine.
+// one OS thread meanwhile, but for FutexWaitPrivate and RecvTimeout, which park
+// the goroutine.
 // A signal interrupts a blocked call with EINTR only when the kernel happens to
 // deliver it to that OS thread, and only where SA_RESTART, which the Go runtime
 // sets, does not restart the call: see signal(7). Changing credentials
 // interrupts all threads for a moment and may cause an EINTR as well.
 //
 // There is no state but what the Go runtime forces on us: the parking lot of
-// FutexWaitPrivate and the thread counter.
+// FutexWaitPrivate, the descriptors that RecvTimeout has given to the runtime's
+// poller, and the thread counter.
 package real
 
 import (

@@ -110,7 +110,7 @@ func argument(c *sys.Call, a sys.Arg) (string, bool) {
 		return octal(v), true
 	case []byte:
 		switch c.Op {
-		case "read", "pread", "recvfrom", "recvmsg":
+		case "read", "pread", "recvfrom", "recv_timeout", "recvmsg":
 			// What was read; before the call the buffer says nothing.
 			return quote(v[:min(max(transferred(c), 0), len(v))]) + ", " + strconv.Itoa(len(v)), true
 		case "getrandom":

@@ -2,6 +2,7 @@ package net
 
 import (
 	"slices"
+	"time"
 
 	"github.com/httpjail/httpjail/sys"
 	"github.com/httpjail/httpjail/sys/fake/vfs"
@@ -24,6 +25,18 @@ func (n *Net) Recv(t *vfs.Task, d *vfs.Description, p []byte, flags int) (int, e
 		return 0, err
 	}
 	return s.recv(t, p, d.Nonblock() || flags&sys.MSG_DONTWAIT != 0, flags&sys.MSG_PEEK != 0)
+}
+
+// RecvUntil is Recv that waits until a time of the machine's, whatever
+// O_NONBLOCK and SO_RCVTIMEO say. EAGAIN: it has come.
+func (n *Net) RecvUntil(t *vfs.Task, d *vfs.Description, p []byte, until time.Duration) (int, error) {
+	s, err := socketOf(d)
+	if err != nil {
+		return 0, err
+	}
+	m, err := s.recvMessageUntil(t, p, false, false, until)
+	release(t, m.fds)
+	return m.n, err
 }
 
 // Sendmsg is sendmsg(2) with the descriptions fds as SCM_RIGHTS. It takes

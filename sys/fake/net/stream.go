@@ -1,6 +1,8 @@
 package net
 
 import (
+	"time"
+
 	"github.com/httpjail/httpjail/sys"
 	"github.com/httpjail/httpjail/sys/fake/vfs"
 )
@@ -190,12 +192,15 @@ func (s *socket) tryRecv(p []byte, peek bool) (m message, err error) {
 
 // recvMessage is recvmsg.
 func (s *socket) recvMessage(t *vfs.Task, p []byte, nonblock, peek bool) (message, error) {
-	var w wait
-	defer w.leave()
 	s.mu.Lock()
 	timeout := s.opts.rcvtimeo
 	s.mu.Unlock()
-	until := deadline(t, timeout)
+	return s.recvMessageUntil(t, p, nonblock, peek, deadline(t, timeout))
+}
+
+func (s *socket) recvMessageUntil(t *vfs.Task, p []byte, nonblock, peek bool, until time.Duration) (message, error) {
+	var w wait
+	defer w.leave()
 	for {
 		m, err := s.tryRecv(p, peek)
 		if err != sys.EAGAIN || nonblock {

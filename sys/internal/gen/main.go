@@ -63,6 +63,7 @@ var ops = map[string]string{
 	"GetsockoptInt":     "getsockopt",
 	"Send":              "sendto",
 	"Recv":              "recvfrom",
+	"RecvTimeout":       "recv_timeout",
 	"EpollCreate1":      "epoll_create1",
 	"EpollCtl":          "epoll_ctl",
 	"EpollWait":         "epoll_wait",
