@@ -134,6 +134,12 @@ var messageCommands = map[string]command{
 		n, err := a.s.Recv(a.fd(w.str(0)), p, w.optFlags(2, msgFlags))
 		return data(p, n, err)
 	},
+	// recvtimeout FD SIZE TIMEOUT
+	"recvtimeout": func(a *agent, w args) string {
+		p := make([]byte, w.num(1))
+		n, err := a.s.RecvTimeout(a.fd(w.str(0)), p, duration(w.str(2)))
+		return data(p, n, err)
+	},
 	// sendmsg FD TEXT FD,FD... [FLAGS]
 	"sendmsg": func(a *agent, w args) string {
 		var fds []int
