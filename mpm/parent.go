@@ -49,6 +49,9 @@ type Parent struct {
 	// the listeners of the next generation.
 	Reload func(graceful bool) (Config, []int, error)
 
+	// Serving, where set, is called when a generation of children has been
+	// started; Stopping when the server is about to end; Tick once a second.
+	Serving, Stopping, Tick func()
 	// Control, where set, is called when ControlFd can be read, and may ask for
 	// what signals ask for.
 	Control   func() Request
@@ -170,8 +173,15 @@ func (p *Parent) Close() error {
 // what NewParent made is removed.
 func (p *Parent) Run() error {
 	err := p.keep()
+	call(p.Stopping)
 	p.stopChildren()
 	return errors.Join(err, p.Close())
+}
+
+func call(hook func()) {
+	if hook != nil {
+		hook()
+	}
 }
 
 // What signals other than SIGTERM, SIGINT and SIGCHLD make waitSignals return.
@@ -219,6 +229,7 @@ func (p *Parent) startChildren() error {
 		}
 	}
 	p.logf("resuming normal operations: %d children, accept mutex %s", len(p.children)-before, p.mutex.State().Method)
+	call(p.Serving)
 	return nil
 }
 
@@ -471,6 +482,7 @@ func (p *Parent) spawnOne() error {
 
 // maintain keeps the number of idle threads between MinSpare and MaxSpare.
 func (p *Parent) maintain() {
+	call(p.Tick)
 	for ; p.owed > 0; p.owed-- {
 		if err := p.spawnOne(); err != nil {
 			p.logf("%v", err)

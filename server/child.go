@@ -56,6 +56,11 @@ func serveAsChild(s sys.Sys, log *errorLog) (status int, err error) {
 	if err := dropPrivileges(s, h.User); err != nil {
 		return initStatus(err), fmt.Errorf("cannot give up privileges: %w", err)
 	}
+	if h.Config.MPM.CoreDumpDirectory.Set {
+		if err := allowCoreDumps(s); err != nil {
+			return initStatus(err), err
+		}
+	}
 	web, err := newWeb(s, h, child, logf)
 	if err != nil {
 		return initStatus(err), err
@@ -66,6 +71,23 @@ func serveAsChild(s sys.Sys, log *errorLog) (status int, err error) {
 	}
 	log.phase = PhaseServe
 	return topo.Run(child), nil
+}
+
+// allowCoreDumps lets a crash leave a core in the working directory. A change of
+// user has made the process undumpable, see PR_SET_DUMPABLE in prctl(2).
+func allowCoreDumps(s sys.Sys) error {
+	lim, err := s.Getrlimit(sys.RLIMIT_CORE)
+	if err == nil {
+		lim.Cur = lim.Max
+		err = s.Setrlimit(sys.RLIMIT_CORE, lim)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot raise RLIMIT_CORE: %w", err)
+	}
+	if _, err := s.Prctl(sys.PR_SET_DUMPABLE, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("prctl PR_SET_DUMPABLE: %w", err)
+	}
+	return nil
 }
 
 // initStatus tells a passing want of resources, after which another child may

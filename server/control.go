@@ -284,6 +284,7 @@ func (p *parent) dropHandoff() {
 // outside the jail reads the configuration again; inside there is none to read.
 func (p *parent) reload(graceful bool) (mpm.Config, []int, error) {
 	s := p.sys
+	p.service.notify(s, fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", s.Monotonic().Microseconds()))
 	h := p.control.pending
 	switch {
 	case h != nil:

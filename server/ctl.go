@@ -135,19 +135,19 @@ func (c *ctl) ask(verb string, fds []int) (*Status, error) {
 		return nil, err
 	}
 	if _, err := s.Sendmsg(fd, data, fds, sys.MSG_NOSIGNAL); err != nil {
-		return nil, fmt.Errorf("cannot ask the server to %s: %w", verb, err)
+		return nil, fmt.Errorf("cannot send ctl %s to the server: %w", verb, err)
 	}
 	buf := make([]byte, controlMessage)
 	n, err := c.recv(fd, buf)
 	if err != nil || n == 0 {
-		return nil, fmt.Errorf("the server does not answer to %s: %w", verb, errors.Join(err, sys.ECONNRESET))
+		return nil, fmt.Errorf("the server does not answer ctl %s: %w", verb, errors.Join(err, sys.ECONNRESET))
 	}
 	var reply controlReply
 	if err := json.Unmarshal(buf[:n], &reply); err != nil {
-		return nil, fmt.Errorf("the server's answer to %s: %w", verb, err)
+		return nil, fmt.Errorf("the server's answer to ctl %s: %w", verb, err)
 	}
 	if reply.Error != "" {
-		return nil, fmt.Errorf("the server refuses to %s: %s", verb, reply.Error)
+		return nil, fmt.Errorf("the server refuses (ctl %s) and goes on as it was: %s", verb, reply.Error)
 	}
 	if verb == verbStop || verb == verbGracefulStop {
 		if n, err := c.recv(fd, buf); err != nil || n != 0 {

@@ -3,6 +3,8 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strconv"
 
 	"github.com/httpjail/httpjail/confhcl"
 	"github.com/httpjail/httpjail/mpm"
@@ -81,7 +83,18 @@ func (p *parent) spawnChild(st mpm.ChildState) (pid int, err error) {
 		return 0, fmt.Errorf("handover: %w", err)
 	}
 	argv := []string{fmt.Sprintf("httpjail: %s child %d", p.cfg.MPM.Name, st.Slot), childArg}
-	pid, err = s.Spawn(&sys.SpawnAttr{Exe: p.exe, Argv: argv, Env: p.env, Files: d.files})
+	// How many children share the processors, for whoever runs Program: in
+	// prefork one for each client, else at least those of the start.
+	sharing := st.Config.StartServers
+	if st.Config.ThreadsPerChild == 1 {
+		sharing = st.Config.MaxClients
+	}
+	env := append(slices.Clone(p.env), "HTTPJAIL_CHILDREN="+strconv.Itoa(sharing))
+	if p.cfg.MPM.CoreDumpDirectory.Set {
+		// Without it the Go runtime ends a crash with exit(2), and no core.
+		env = append(env, "GOTRACEBACK=crash")
+	}
+	pid, err = s.Spawn(&sys.SpawnAttr{Exe: p.exe, Argv: argv, Env: env, Files: d.files})
 	if err == sys.ENOENT {
 		// execve(2) of a file that is open: what is missing is its interpreter.
 		return 0, fmt.Errorf("the dynamic loader of this program is not in the jail; build it with CGO_ENABLED=0: %w", err)

@@ -5,15 +5,15 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/httpjail/httpjail/confhcl"
 	"github.com/httpjail/httpjail/sys"
 )
 
-// listen opens one socket for each address of the configuration. Children
-// inherit them, so that ports below 1024 are bound by the parent alone.
-func listen(s sys.Sys, cfg *confhcl.Config) (fds []int, err error) {
+// listen opens one socket for each address of the configuration, unless the
+// service manager has: sockets are its, by address. Children inherit them, so
+// that ports below 1024 are bound by the parent alone.
+func listen(s sys.Sys, cfg *confhcl.Config, sockets map[string]int) (fds []int, err error) {
 	defer func() {
 		if err != nil {
 			for _, fd := range fds {
@@ -23,7 +23,10 @@ func listen(s sys.Sys, cfg *confhcl.Config) (fds []int, err error) {
 		}
 	}()
 	for _, l := range cfg.Listen {
-		fd, err := listenAt(s, cfg, l)
+		fd, err := adopt(s, cfg, sockets, l)
+		if err == nil && fd < 0 {
+			fd, err = listenAt(s, cfg, l)
+		}
 		if err != nil {
 			return fds, err
 		}
@@ -69,8 +72,21 @@ func listenOne(s sys.Sys, cfg *confhcl.Config, addr netip.AddrPort) (fd int, err
 			s.Close(fd)
 		}
 	}()
-	rcv, snd := socketTimeouts(cfg)
-	// What a listener has set, an accepted socket has too: no call a connection.
+	if err := setListenerOptions(s, cfg, fd); err != nil {
+		return fd, err
+	}
+	if err := s.Bind(fd, a); err != nil {
+		return fd, fmt.Errorf("bind: %w", err)
+	}
+	if err := s.Listen(fd, cfg.MPM.ListenBacklog); err != nil {
+		return fd, fmt.Errorf("listen: %w", err)
+	}
+	return fd, nil
+}
+
+// setListenerOptions sets on a listener what an accepted socket then has too:
+// that saves the calls for each connection.
+func setListenerOptions(s sys.Sys, cfg *confhcl.Config, fd int) error {
 	for _, o := range []struct {
 		name              string
 		level, opt, value int
@@ -82,28 +98,14 @@ func listenOne(s sys.Sys, cfg *confhcl.Config, addr netip.AddrPort) (fd int, err
 		{"TCP_DEFER_ACCEPT", sys.IPPROTO_TCP, sys.TCP_DEFER_ACCEPT, 1},
 	} {
 		if err := s.SetsockoptInt(fd, o.level, o.opt, o.value); err != nil {
-			return fd, fmt.Errorf("setsockopt %s: %w", o.name, err)
+			return fmt.Errorf("setsockopt %s: %w", o.name, err)
 		}
 	}
-	if err := s.SetsockoptTimeval(fd, sys.SOL_SOCKET, sys.SO_RCVTIMEO, rcv); err != nil {
-		return fd, fmt.Errorf("setsockopt SO_RCVTIMEO: %w", err)
+	// Reads have their limit as an argument, see sys/conn.
+	if err := s.SetsockoptTimeval(fd, sys.SOL_SOCKET, sys.SO_SNDTIMEO, cfg.Timeout); err != nil {
+		return fmt.Errorf("setsockopt SO_SNDTIMEO: %w", err)
 	}
-	if err := s.SetsockoptTimeval(fd, sys.SOL_SOCKET, sys.SO_SNDTIMEO, snd); err != nil {
-		return fd, fmt.Errorf("setsockopt SO_SNDTIMEO: %w", err)
-	}
-	if err := s.Bind(fd, a); err != nil {
-		return fd, fmt.Errorf("bind: %w", err)
-	}
-	if err := s.Listen(fd, cfg.MPM.ListenBacklog); err != nil {
-		return fd, fmt.Errorf("listen: %w", err)
-	}
-	return fd, nil
-}
-
-// socketTimeouts are the SO_RCVTIMEO and SO_SNDTIMEO of each connection: the
-// shorter of the two limits on a read, and the one on a write.
-func socketTimeouts(cfg *confhcl.Config) (rcv, snd time.Duration) {
-	return min(cfg.Timeout, cfg.KeepAliveTimeout), cfg.Timeout
+	return nil
 }
 
 func mendListen(addr netip.AddrPort, err error) string {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"path"
 	"slices"
@@ -51,11 +52,12 @@ type parent struct {
 	modules   []module.State
 	listeners []int
 	control   control
+	service   service
 }
 
 func newParent(s sys.Sys, file string, env []string) *parent {
 	return &parent{sys: s, env: env, backend: getenv(env, "HTTPJAIL_BACKEND"), file: file,
-		log: errorLog{fd: 2}, control: control{fd: -1}}
+		log: errorLog{fd: 2}, control: control{fd: -1}, service: service{fd: -1}}
 }
 
 // runParent is the whole life of the parent.
@@ -172,6 +174,9 @@ func (p *parent) preJail() (err error) {
 	if err := p.checkJail(); err != nil {
 		return err
 	}
+	if p.service, err = connectService(s, p.env); err != nil {
+		return err
+	}
 	p.modules = make([]module.State, len(modules))
 	return p.prepareModules(false)
 }
@@ -264,8 +269,24 @@ func (p *parent) checkCoreDumpDirectory(inside bool) error {
 }
 
 func (p *parent) listen() (err error) {
-	p.listeners, err = listen(p.sys, p.cfg)
-	return err
+	logf := p.log.printf(p.sys)
+	sockets, err := activated(p.sys, p.env, logf)
+	if err != nil {
+		return err
+	}
+	if p.listeners, err = listen(p.sys, p.cfg, sockets); err != nil {
+		return err
+	}
+	for _, address := range slices.Sorted(maps.Keys(sockets)) {
+		logf("warning: the service manager's socket for %s is not in listen; closed", address)
+		p.sys.Close(sockets[address])
+	}
+	// Known to the parent by now, and nobody else's business.
+	p.env = slices.DeleteFunc(slices.Clone(p.env), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return slices.Contains(serviceVariables, name)
+	})
+	return nil
 }
 
 // parentJailed reports whether the parent itself goes into the jail.
@@ -368,6 +389,9 @@ func (p *parent) serve() error {
 	keeper.ControlFd = p.control.fd
 	p.log.phase = PhaseServe
 	p.announce()
+	keeper.Tick = func() { p.service.alive(p.sys) }
+	keeper.Serving = func() { p.service.notify(p.sys, fmt.Sprintf("READY=1\nMAINPID=%d\nSTATUS=serving", p.sys.Getpid())) }
+	keeper.Stopping = func() { p.service.notify(p.sys, "STOPPING=1") }
 	err = keeper.Run()
 	p.closeControl()
 	p.log.phase = PhaseStop

@@ -29,6 +29,9 @@ type operator struct {
 	user string   // whom children become; "" where there is nobody else to become
 	env  []string // of the server, besides the backend
 	port uint16
+	// sockets are handed to the server as a service manager does: from
+	// descriptor 3 on, and LISTEN_PID is its pid.
+	sockets []int
 	// kills is how many children killChild kills: each costs a second of the
 	// kernel's clock.
 	kills int
@@ -135,6 +138,19 @@ type running struct {
 	ended bool
 }
 
+// activated puts the process's own pid into LISTEN_PID, where a scenario wrote
+// "self": a service manager does that between fork and exec.
+func activated(program sys.Program) sys.Program {
+	return func(s sys.Sys, argv, env []string) int {
+		for i, kv := range env {
+			if kv == "LISTEN_PID=self" {
+				env[i] = "LISTEN_PID=" + strconv.Itoa(s.Getpid())
+			}
+		}
+		return program(s, argv, env)
+	}
+}
+
 // start starts the server with the configuration.
 func (o *operator) start() *running {
 	s := o.s
@@ -147,7 +163,7 @@ func (o *operator) start() *running {
 	o.must("pipe", err)
 	pid, err := s.Spawn(&sys.SpawnAttr{
 		Exe: exe, Argv: []string{"httpjail", "run", "-c", o.dir + "/httpjail.hcl"},
-		Env: env, Files: []int{null, w, w},
+		Env: env, Files: append([]int{null, w, w}, o.sockets...),
 		Pdeathsig: sys.SIGKILL, // a scenario that fails leaves nobody behind
 	})
 	o.must("start the server", err)

@@ -4,15 +4,20 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/httpjail/httpjail/server"
+	"github.com/httpjail/httpjail/sys"
 	"github.com/httpjail/httpjail/sys/real"
 )
 
@@ -32,10 +37,10 @@ func TestMain(m *testing.M) {
 		if os.Getenv(envTrace) != "" {
 			program = traced(os.Stderr)
 		}
-		os.Exit(program(real.New(), os.Args, os.Environ()))
+		os.Exit(activated(program)(real.New(), os.Args, os.Environ()))
 	}
 	if name := os.Getenv(envScenario); name != "" {
-		for _, sc := range append(scenarios(), traceScenarios()...) {
+		for _, sc := range slices.Concat(scenarios(), traceScenarios(), []scenario{coreDump}) {
 			if sc.name == name {
 				var env []string
 				port, err := strconv.ParseUint(os.Getenv(envPort), 10, 16)
@@ -169,3 +174,50 @@ func realRestarts() int {
 	}
 	return n
 }
+
+// TestCoreDump: after SIGSEGV a child leaves a core in the core_dump_directory,
+// inside the jail. The simulated kernel writes no cores.
+func TestCoreDump(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: chroot(2) and another user")
+	}
+	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.ContainsAny(string(pattern), "|/") {
+		t.Skipf("needs a kernel.core_pattern that is a name in the working directory, not %q", pattern)
+	}
+	runReal(t, coreDump, world{dir: t.TempDir()}, "www-data", &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWIPC})
+}
+
+var coreDump = scenario{"core dump", func(o *operator) {
+	o.site()
+	cores := o.dir + "/cores"
+	o.mkdirs("cores", "jail"+cores)
+	o.must("chown", o.s.Chown(o.jail()+cores, 33, 33))
+	lim, err := o.s.Getrlimit(sys.RLIMIT_CORE)
+	o.must("getrlimit", err)
+	if lim.Max == 0 {
+		sys.WriteAll(o.s, 1, []byte("SKIP: the limit RLIMIT_CORE is 0\n"))
+		return
+	}
+	o.configure(fmt.Sprintf(seed, "prefork", "sysvsem", few+"  core_dump_directory = \"DIR/cores\""))
+	before := o.list(o.jail() + "/var/run")
+	srv := o.start().ready()
+	o.mustGet("/", 200)
+	victim := slices.Min(slices.Collect(maps.Keys(srv.children())))
+	o.eventually("the child has given up its privileges", func() bool { return o.unprivileged(victim) })
+	o.must("sleep", o.s.Nanosleep(200*time.Millisecond))
+	o.must("kill -SEGV", o.s.Kill(victim, sys.SIGSEGV))
+	srv.output("core dumped")
+	if len(o.list(o.jail()+cores)) == 0 {
+		o.failf("there is no core in the jail's %s", cores)
+	}
+	if len(o.list(cores)) > 0 {
+		o.failf("there is a core outside of the jail")
+	}
+	o.mustGet("/", 200)
+	o.must("kill -TERM", o.s.Kill(srv.pid, sys.SIGTERM))
+	o.stopped(srv, before)
+}}

@@ -91,6 +91,7 @@ func scenarios() []scenario {
 		scenario{"access log", accessLog},
 		scenario{"jail order/apache13", orderApache13},
 		scenario{"jail order/per-child", orderPerChild},
+		scenario{"service manager", serviceManager},
 		scenario{"control/prefork", func(o *operator) { control(o, "prefork", few) }},
 		scenario{"control/worker", func(o *operator) { control(o, "worker", fewThreads) }},
 	)
@@ -454,6 +455,53 @@ func orderPerChild(o *operator) {
 	if after := o.list(o.dir + "/run"); !maps.Equal(before, after) {
 		o.failf("left behind: %v", after)
 	}
+}
+
+// serviceManager is a start as systemd does it: the listening socket is handed
+// in, and the server tells of itself over a socket that it connected to before
+// the jail closed.
+func serviceManager(o *operator) {
+	o.site()
+	s := o.s
+	notify, err := s.Socket(sys.AF_UNIX, sys.SOCK_DGRAM|sys.SOCK_CLOEXEC, 0)
+	if err == sys.EPROTONOSUPPORT {
+		sys.WriteAll(s, 1, []byte("SKIP: this kernel has no datagram sockets\n"))
+		return
+	}
+	o.must("socket", err)
+	o.must("bind", s.Bind(notify, sys.UnixAddr(o.dir+"/notify")))
+	next := func(want string) {
+		buf := make([]byte, 4096)
+		n, err := s.Recv(notify, buf, 0)
+		for err == sys.EINTR {
+			n, err = s.Recv(notify, buf, 0)
+		}
+		o.must("recv", err)
+		if !strings.HasPrefix(string(buf[:n]), want) {
+			o.failf("the server notifies %q, want %q", buf[:n], want)
+		}
+	}
+	listener, err := s.Socket(sys.AF_INET, sys.SOCK_STREAM|sys.SOCK_CLOEXEC, 0)
+	o.must("socket", err)
+	o.must("bind", s.Bind(listener, o.address()))
+	o.must("listen", s.Listen(listener, 16))
+
+	o.configure(fmt.Sprintf(seed, "prefork", "sysvsem", few))
+	before := o.list(o.jail() + "/var/run")
+	o.env = append(o.env, "NOTIFY_SOCKET="+o.dir+"/notify", "WATCHDOG_USEC=2000000", "LISTEN_PID=self", "LISTEN_FDS=1")
+	o.sockets = []int{listener}
+	srv := o.start()
+	next("READY=1\nMAINPID=" + strconv.Itoa(srv.pid))
+	o.mustGet("/", 200) // a port that is bound already could not be bound again
+	next("WATCHDOG=1")
+	next("WATCHDOG=1")
+	o.must("kill -HUP", s.Kill(srv.pid, sys.SIGHUP))
+	next("RELOADING=1\nMONOTONIC_USEC=")
+	next("READY=1")
+	o.must("kill -TERM", s.Kill(srv.pid, sys.SIGTERM))
+	next("STOPPING=1")
+	s.Close(listener)
+	o.stopped(srv, before)
 }
 
 // startFailures are the ways in which the seed's configuration does not start,
