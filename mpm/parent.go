@@ -534,12 +534,12 @@ func (p *Parent) podWrite() {
 // that another server may start; children finish what they are answering.
 func (p *Parent) gracefulStop() error {
 	p.stopping = true
+	p.closePod()
 	err := RemovePidFile(p.sys, p.cfg.PidFile)
 	for _, fd := range p.listeners {
 		p.sys.Close(fd)
 	}
 	p.listeners = nil
-	p.closePod()
 	var until time.Duration
 	if p.cfg.GracefulShutdownTimeout > 0 {
 		until = p.sys.Monotonic() + p.cfg.GracefulShutdownTimeout
