@@ -68,6 +68,9 @@ func (c *client) answer(method string) response {
 	c.o.must("read a response", err)
 	body, err := io.ReadAll(res.Body)
 	c.o.must("read a response's body", err)
+	if res.Close { // net/http has taken the field out
+		res.Header.Set("Connection", "close")
+	}
 	return response{res.StatusCode, res.Header, string(body)}
 }
 
