@@ -27,6 +27,10 @@ type ChildState struct {
 	Mutex      MutexState
 	Pod        int // read end of the pipe of death
 	Death      int // read end of the death pipe
+
+	Group   int   // whose child it is, an index of Config.Groups
+	Pass    []int // by group: where to pass a connection to; -1 for its own
+	Receive int   // where connections are passed to it; -1: nowhere
 }
 
 // Topology is what one MPM adds to the shared parts.
@@ -35,25 +39,57 @@ type Topology struct {
 	// Run accepts and serves in a child until the child is to end, and returns
 	// the child's exit status.
 	Run func(c *Child) int
+	// Fixed: the parent keeps exactly Config.StartServers children, whatever
+	// they do; spare threads are each child's own matter. It needs twice as
+	// many slots, see Parent.fill.
+	Fixed bool
+	// Mutex is the method of the accept mutex, where it is not the
+	// configuration that chooses it.
+	Mutex string
 }
+
+// Conn is a connection that a child has got.
+type Conn struct {
+	Fd   int // -1: there is none
+	Peer sys.SockAddr
+	Read []byte // what another child has read from it, see Child.Receive
+}
+
+// NoConn is what a thread gets that is to end.
+var NoConn = Conn{Fd: -1}
 
 // ServeFunc serves one connection to its end, in the thread of s, and closes
 // fd. w is that thread's slot.
 type ServeFunc func(s sys.Sys, fd int, peer sys.SockAddr, w Worker)
+
+// ResumeFunc is a ServeFunc for a connection of which something was read.
+type ResumeFunc func(s sys.Sys, conn Conn, w Worker)
 
 // Child is one child at work.
 type Child struct {
 	Sys   sys.Sys // of the child's first thread
 	Score *Scoreboard
 	Serve ServeFunc
-	Async Async // of the MPM event, in place of Serve
-	Logf  func(format string, args ...any)
+	// Resume is Serve of a connection that was passed by another child.
+	Resume ResumeFunc
+	Async  Async // of the MPM event, in place of Serve
+	Logf   func(format string, args ...any)
 
 	state    ChildState
 	mutex    Mutex
 	poll     []sys.PollFd // listeners, pod, death
 	last     int          // index of the listener that had the last connection
 	quitting atomic.Bool
+	status   atomic.Int32 // the exit status
+	accepted int          // connections; belongs to who accepts
+	received []byte       // belongs to who receives
+
+	// PollMutex: the accept mutex is held around poll(2) only, and not at all
+	// with one listener, as mpmt_os2 does.
+	PollMutex bool
+	// Relief: at MaxRequestsPerChild the child goes on until the parent has
+	// started its replacement, and does not end before.
+	Relief bool
 }
 
 // NewChild opens what the parent made: the scoreboard and the accept mutex.
@@ -89,9 +125,16 @@ func (c *Child) Worker(thread int) Worker { return c.Score.Worker(c.state.Slot, 
 // finished, but connections are not kept alive. Any thread may ask.
 func (c *Child) Quitting() bool { return c.quitting.Load() }
 
+// Idle is how many of the child's threads wait for a connection, or are about
+// to.
+func (c *Child) Idle() int { return c.Score.idle(c.state.Slot) }
+
+// Status is the child's exit status, as far as Next and Crew know.
+func (c *Child) Status() int { return int(c.status.Load()) }
+
 // Quit makes the child end, and the parent not count its threads as idle.
 func (c *Child) Quit() {
-	c.Score.mem.Store32(c.Score.process(c.state.Slot)+processQuiescing, 1)
+	c.Score.mem.Store32(c.Score.process(c.state.Slot)+processQuiescing, isEnding)
 	c.quitting.Store(true)
 }
 
@@ -108,6 +151,51 @@ func Ended(err error) bool { return err == errQuit || err == errOrphan }
 // Ended error when this child is to end; another error is fatal for the
 // child. One thread of a child accepts.
 func (c *Child) Accept(s sys.Sys) (fd int, peer sys.SockAddr, err error) {
+	if c.PollMutex {
+		fd, peer, err = c.acceptPolled(s)
+	} else {
+		fd, peer, err = c.acceptMutual(s)
+	}
+	if Ended(err) {
+		c.Quit()
+	}
+	return fd, peer, err
+}
+
+// Next is Accept, which counts the connection. With more false the child is to
+// accept no other: it is to end. NoConn comes with more false only.
+func (c *Child) Next(s sys.Sys) (conn Conn, more bool) {
+	conn = NoConn
+	fd, peer, err := c.Accept(s)
+	if err == nil {
+		conn = Conn{Fd: fd, Peer: peer}
+		if c.accepted++; c.accepted == c.Config().MaxRequestsPerChild {
+			c.retire()
+		}
+		more = !c.Surplus(s)
+	} else if !Ended(err) {
+		c.Logf("cannot accept connections: %v", err)
+		c.status.Store(ExitFatal)
+		c.Quit()
+	}
+	if m, ok := c.mutex.(interface{ Leave(sys.Sys) error }); ok && !more {
+		if err := m.Leave(s); err != nil {
+			c.Logf("cannot leave the accept mutex: %v", err)
+		}
+	}
+	return conn, more
+}
+
+// retire is what a child does that has had MaxRequestsPerChild connections.
+func (c *Child) retire() {
+	if c.Relief && !c.Quitting() {
+		c.Score.mem.Store32(c.Score.process(c.state.Slot)+processQuiescing, wantsRelief)
+		return
+	}
+	c.Quit()
+}
+
+func (c *Child) acceptMutual(s sys.Sys) (fd int, peer sys.SockAddr, err error) {
 	if err := c.lock(s); err != nil {
 		return -1, peer, err
 	}
@@ -115,9 +203,6 @@ func (c *Child) Accept(s sys.Sys) (fd int, peer sys.SockAddr, err error) {
 	if uerr := c.mutex.Unlock(s); uerr != nil && err == nil {
 		s.Close(fd)
 		err = uerr
-	}
-	if Ended(err) {
-		c.Quit()
 	}
 	return fd, peer, err
 }
@@ -155,25 +240,64 @@ func (c *Child) orphan(s sys.Sys) {
 
 func (c *Child) acceptLocked(s sys.Sys) (int, sys.SockAddr, error) {
 	for {
-		// Round robin from the listener after the last, so that a busy one
-		// does not starve the others. The sockets do not block: under load a
-		// connection is there and poll(2) is not needed.
-		for i := range c.state.Listeners {
-			n := (c.last + 1 + i) % len(c.state.Listeners)
-			fd, peer, err := s.Accept4(c.state.Listeners[n], sys.SOCK_CLOEXEC)
-			if err == nil {
-				c.last = n
-				return fd, peer, nil
-			}
-			if err := c.acceptError(s, err); err != nil {
-				return -1, peer, err
-			}
+		// Under load a connection is there and poll(2) is not needed.
+		if fd, peer, err := c.acceptAny(s); fd >= 0 || err != nil {
+			return fd, peer, err
 		}
 		if err := c.wait(s); err != nil {
 			return -1, sys.SockAddr{}, err
 		}
 	}
 }
+
+func (c *Child) acceptPolled(s sys.Sys) (int, sys.SockAddr, error) {
+	for {
+		if err := c.waitMutual(s); err != nil {
+			return -1, sys.SockAddr{}, err
+		}
+		// Another child may have been quicker: then there is none.
+		if fd, peer, err := c.acceptAny(s); fd >= 0 || err != nil {
+			return fd, peer, err
+		}
+	}
+}
+
+// waitMutual is wait, with the accept mutex held where there are several
+// listeners.
+func (c *Child) waitMutual(s sys.Sys) error {
+	if len(c.state.Listeners) == 1 {
+		return c.wait(s)
+	}
+	if err := c.lock(s); err != nil {
+		return err
+	}
+	err := c.wait(s)
+	if uerr := c.mutex.Unlock(s); err == nil {
+		err = uerr
+	}
+	return err
+}
+
+// acceptAny accepts from the first listener that has a connection, round robin
+// from the one after the last, so that a busy one does not starve the others.
+// The sockets do not block; -1 without an error: there is no connection.
+func (c *Child) acceptAny(s sys.Sys) (int, sys.SockAddr, error) {
+	for i := range c.state.Listeners {
+		n := (c.last + 1 + i) % len(c.state.Listeners)
+		fd, peer, err := s.Accept4(c.state.Listeners[n], sys.SOCK_CLOEXEC)
+		if err == nil {
+			c.last = n
+			return fd, peer, nil
+		}
+		if err := c.acceptError(s, err); err != nil {
+			return -1, peer, err
+		}
+	}
+	return -1, sys.SockAddr{}, nil
+}
+
+// pause is how long a child waits when the system is out of descriptors.
+const pause = 100 * time.Millisecond
 
 // acceptError says whether the child can go on after an error of accept(2).
 func (c *Child) acceptError(s sys.Sys, err error) error {
@@ -183,7 +307,7 @@ func (c *Child) acceptError(s sys.Sys, err error) error {
 	case out:
 		// The connection stays in the backlog; wait for others to close theirs.
 		c.Logf("accept: %v", err)
-		s.Nanosleep(100 * time.Millisecond)
+		s.Nanosleep(pause)
 	}
 	return nil
 }

@@ -18,12 +18,18 @@ type Config struct {
 	StartServers    int
 	ServerLimit     int // processes
 	ThreadLimit     int // threads a process; slots in the scoreboard
-	ThreadsPerChild int // 1 in prefork
+	ThreadsPerChild int // 1 in prefork; where threads come and go, those that a child starts with
+	MaxThreads      int // of a child; ThreadsPerChild where threads do not come and go
 	MaxClients      int // threads, server-wide
 	// MinSpare and MaxSpare bound the idle threads server-wide; in prefork,
-	// where a child is one thread, these are processes.
-	MinSpare, MaxSpare  int
-	MaxRequestsPerChild int // connections; 0 is unlimited
+	// where a child is one thread, these are processes. Where threads come and
+	// go they bound the idle threads of each child.
+	MinSpare, MaxSpare   int
+	MaxRequestsPerChild  int // connections; 0 is unlimited
+	MaxRequestsPerThread int // connections; 0 is unlimited
+	// Groups are the children of different users: how many of the StartServers
+	// places each has, in order. Nil: all are the same.
+	Groups []int
 	// GracefulShutdownTimeout of 0 waits until the last request is done.
 	GracefulShutdownTimeout time.Duration
 
@@ -41,6 +47,17 @@ type Config struct {
 // MaxServers is how many children may live at once.
 func (c *Config) MaxServers() int {
 	return min(c.ServerLimit, max(1, c.MaxClients/max(1, c.ThreadsPerChild)))
+}
+
+// group is whose a place is, an index of Groups.
+func (c *Config) group(place int) int {
+	for g, n := range c.Groups {
+		if place < n {
+			return g
+		}
+		place -= n
+	}
+	return 0
 }
 
 // FileError says which directive's file could not be made ready.

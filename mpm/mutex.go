@@ -76,13 +76,16 @@ var mutexMethods = []struct {
 	{"posixsem", createPosixsem, attachPosixsem},
 	{"sysvsem", createSysvsem, attachSysvsem},
 	{"none", createNone, attachNone},
+	{startMethod, createStart, attachStart},
 }
 
 // MutexMethods are the names that Config.AcceptMutex may have.
 func MutexMethods() []string {
 	names := []string{"default"}
 	for _, m := range mutexMethods {
-		names = append(names, m.name)
+		if m.name != startMethod {
+			names = append(names, m.name)
+		}
 	}
 	return names
 }

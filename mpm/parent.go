@@ -31,6 +31,7 @@ type SpawnFunc func(st ChildState) (pid int, err error)
 // Parent keeps the children.
 type Parent struct {
 	sys   sys.Sys
+	topo  Topology
 	cfg   Config
 	logf  func(format string, args ...any)
 	spawn SpawnFunc
@@ -42,6 +43,7 @@ type Parent struct {
 	podR, podW     int
 	deathR, deathW int
 	sigfd          int
+	passages       []passage // by group
 
 	children map[int]child // by pid; iterated only through slots
 	slots    []int         // pid of each slot of the scoreboard, 0: free
@@ -77,13 +79,14 @@ const (
 type child struct {
 	slot       int
 	generation uint32
+	place      int           // of the StartServers, in an MPM whose children are Fixed
 	started    time.Duration // on the monotonic clock
 }
 
 // NewParent makes the PidFile, the accept mutex, the scoreboard and the pipes,
 // in that order, and takes the signals. When it fails nothing is left behind.
-func NewParent(s sys.Sys, cfg Config, listeners []int, spawn SpawnFunc, logf func(string, ...any)) (p *Parent, err error) {
-	p = &Parent{sys: s, cfg: cfg, logf: logf, spawn: spawn, listeners: listeners,
+func NewParent(s sys.Sys, topo Topology, cfg Config, listeners []int, spawn SpawnFunc, logf func(string, ...any)) (p *Parent, err error) {
+	p = &Parent{sys: s, topo: topo, cfg: cfg, logf: logf, spawn: spawn, listeners: listeners,
 		ControlFd: -1, scoreFd: -1, podR: -1, podW: -1, deathR: -1, deathW: -1, sigfd: -1,
 		children: map[int]child{}, slots: make([]int, cfg.ServerLimit)}
 	defer func() {
@@ -113,7 +116,7 @@ func NewParent(s sys.Sys, cfg Config, listeners []int, spawn SpawnFunc, logf fun
 	if p.deathR, p.deathW, err = s.Pipe2(sys.O_CLOEXEC); err != nil {
 		return p, fmt.Errorf("cannot make the death pipe: %w", err)
 	}
-	return p, nil
+	return p, p.newPassages()
 }
 
 // newPod makes the pipe of death of a generation. The former's end makes all
@@ -165,6 +168,11 @@ func (p *Parent) Close() error {
 			*fd = -1
 		}
 	}
+	for _, pass := range p.passages {
+		s.Close(pass.send)
+		s.Close(pass.receive)
+	}
+	p.passages = nil
 	return errors.Join(append(errs, RemovePidFile(s, p.cfg.PidFile))...)
 }
 
@@ -218,8 +226,8 @@ func (p *Parent) keep() error {
 // startChildren starts the first children of a generation.
 func (p *Parent) startChildren() error {
 	before := len(p.children)
-	for range min(p.cfg.StartServers, p.cfg.MaxServers()) {
-		if err := p.spawnOne(); err != nil {
+	for place := range min(p.cfg.StartServers, p.cfg.MaxServers()) {
+		if err := p.spawnOne(place); err != nil {
 			// Without a first child there is no server; later ones are tried
 			// again at each tick.
 			if len(p.children) == 0 {
@@ -299,8 +307,9 @@ func (p *Parent) reload(graceful bool) error {
 		p.logf("warning: threads_per_child is lowered to thread_limit, %d", cfg.ThreadLimit)
 		cfg.ThreadsPerChild = cfg.ThreadLimit
 	}
+	cfg.MaxThreads = min(cfg.MaxThreads, cfg.ThreadLimit)
 	p.cfg, p.listeners = cfg, listeners
-	return nil
+	return p.newPassages()
 }
 
 // waitSignals waits for signals, at most until the monotonic time until, and
@@ -429,6 +438,11 @@ func (p *Parent) ended(pid int, c child, status sys.WaitStatus) error {
 	case status.Exited() && status.ExitStatus() == ExitFatal:
 		return fmt.Errorf("child %d exited with the status of a fatal error; the server stops", pid)
 	case status.Exited() && status.ExitStatus() == ExitOK:
+		if p.topo.Fixed && !p.stopping && c.generation == p.score.Generation() {
+			if err := p.fill(); err != nil {
+				p.logf("%v", err)
+			}
+		}
 		return nil
 	case status.Exited() && status.ExitStatus() == ExitSick:
 		p.spares.rate = 1
@@ -452,39 +466,56 @@ func (p *Parent) ended(pid int, c child, status sys.WaitStatus) error {
 	case p.sys.Monotonic()-c.started < maintenance:
 		p.owed++
 	default:
-		if err := p.spawnOne(); err != nil {
+		if err := p.replace(); err != nil {
 			p.logf("%v", err)
 		}
 	}
 	return nil
 }
 
-// spawnOne starts a child in the first free slot.
-func (p *Parent) spawnOne() error {
+// replace starts a child in place of one that has died.
+func (p *Parent) replace() error {
+	if p.topo.Fixed {
+		return p.fill()
+	}
+	return p.spawnOne(0)
+}
+
+// spawnOne starts a child in the first free slot, for a place.
+func (p *Parent) spawnOne(place int) error {
 	slot := slices.Index(p.slots, 0)
 	if slot < 0 || p.free() == 0 {
 		return nil
 	}
 	gen := p.score.Generation()
 	p.score.claim(slot, p.cfg.ThreadsPerChild, gen, uint64(p.sys.Now().UnixNano()))
-	pid, err := p.spawn(ChildState{
+	st := ChildState{
 		Config: p.cfg, Slot: slot, Generation: gen, Listeners: p.listeners,
 		Scoreboard: p.scoreFd, Mutex: p.mutex.State(), Pod: p.podR, Death: p.deathR,
-	})
+	}
+	p.passing(&st, place)
+	pid, err := p.spawn(st)
 	if err != nil {
 		p.score.release(slot)
 		return fmt.Errorf("cannot start a child: %w", err)
 	}
 	p.slots[slot] = pid
-	p.children[pid] = child{slot, gen, p.sys.Monotonic()}
+	p.children[pid] = child{slot, gen, place, p.sys.Monotonic()}
 	return nil
 }
 
-// maintain keeps the number of idle threads between MinSpare and MaxSpare.
+// maintain keeps the number of idle threads between MinSpare and MaxSpare, or
+// that of children fixed.
 func (p *Parent) maintain() {
 	call(p.Tick)
+	if p.topo.Fixed {
+		if err := p.fill(); err != nil {
+			p.logf("%v", err)
+		}
+		return
+	}
 	for ; p.owed > 0; p.owed-- {
-		if err := p.spawnOne(); err != nil {
+		if err := p.spawnOne(0); err != nil {
 			p.logf("%v", err)
 			return
 		}
@@ -495,12 +526,12 @@ func (p *Parent) maintain() {
 			idle += p.score.idle(slot)
 		}
 	}
-	spawn, kill := p.spares.tick(&p.cfg, idle, p.free(), p.logf)
+	spawn, kill := p.spares.tick(&p.cfg, idle, p.free(), "children", p.logf)
 	if kill {
 		p.podWrite()
 	}
 	for range spawn {
-		if err := p.spawnOne(); err != nil {
+		if err := p.spawnOne(0); err != nil {
 			p.logf("%v", err)
 			p.spares.rate = 1
 			return

@@ -62,6 +62,10 @@ const (
 	workerConns    = 32 // 64 bits
 	workerLast     = 40 // 64 bits: ns since the epoch of the last request
 
+	// What processQuiescing holds.
+	isEnding    = 1 // the child accepts no more
+	wantsRelief = 2 // it will be, when its replacement has been started
+
 	scoreboardMagic = 0x31424a5054544821 // "!HTTPJB1"
 )
 
@@ -228,6 +232,11 @@ func (sb *Scoreboard) release(slot int) {
 	}
 }
 
+// quiescing is 0, isEnding or wantsRelief.
+func (sb *Scoreboard) quiescing(slot int) uint32 {
+	return sb.mem.Load32(sb.process(slot) + processQuiescing)
+}
+
 // idle counts the threads of a slot that wait for a connection or are about to.
 func (sb *Scoreboard) idle(slot int) (n int) {
 	p := sb.process(slot)
@@ -293,7 +302,7 @@ func (sb *Scoreboard) Workers() []WorkerStats {
 	for slot := range sb.servers {
 		p := sb.process(slot)
 		pid := int(sb.mem.Load32(p + processPid))
-		ending := sb.mem.Load32(p+processQuiescing) != 0 || sb.mem.Load32(p+processGeneration) != sb.Generation()
+		ending := sb.quiescing(slot) == isEnding || sb.mem.Load32(p+processGeneration) != sb.Generation()
 		for t := range sb.threads {
 			w := sb.worker(slot, t)
 			st := WorkerStats{Slot: slot, Thread: t, Pid: pid}

@@ -11,7 +11,7 @@ const (
 )
 
 // spares is the arithmetic of spare threads: how many children to spawn or
-// whether to end one.
+// whether to end one; or threads, where a child's come and go.
 type spares struct {
 	rate int // children to spawn at the next tick; 0 counts as 1
 	hold int // ticks for which the rate does not double
@@ -19,7 +19,7 @@ type spares struct {
 }
 
 // tick decides from the number of idle threads and of free process slots.
-func (sp *spares) tick(c *Config, idle, free int, logf func(string, ...any)) (spawn int, kill bool) {
+func (sp *spares) tick(c *Config, idle, free int, what string, logf func(string, ...any)) (spawn int, kill bool) {
 	sp.rate = max(1, sp.rate)
 	switch {
 	case idle > c.MaxSpare:
@@ -37,8 +37,8 @@ func (sp *spares) tick(c *Config, idle, free int, logf func(string, ...any)) (sp
 		return 0, false
 	}
 	if sp.rate >= busySpawnRate {
-		logf("server seems busy, (you may need to increase the spare settings): spawning %d children, there are %d idle",
-			sp.rate, idle)
+		logf("server seems busy, (you may need to increase the spare settings): starting %d %s, there are %d idle",
+			sp.rate, what, idle)
 	}
 	spawn = min(sp.rate, free)
 	if sp.hold > 0 {

@@ -65,7 +65,7 @@ func serveAsChild(s sys.Sys, log *errorLog) (status int, err error) {
 	if err != nil {
 		return initStatus(err), err
 	}
-	child.Serve = web.serve
+	child.Serve, child.Resume = web.serve, web.resume
 	if topo.Name == event.Topology.Name {
 		child.Async = newAsync(s, web)
 	}

@@ -63,6 +63,7 @@ type Status struct {
 type handoff struct {
 	Config    *confhcl.Config
 	User      identity
+	Owners    []identity
 	Modules   []module.State
 	ErrorLog  int   // -1: standard error, as at the start
 	Listeners []int // one for each Config.Listen; -1: the server has it open
@@ -313,7 +314,7 @@ func (p *parent) reload(graceful bool) (mpm.Config, []int, error) {
 		stale = append(stale, p.log.fd)
 	}
 	p.closeAll(stale)
-	p.cfg, p.user, p.modules, p.listeners = h.Config, h.User, h.Modules, h.Listeners
+	p.cfg, p.user, p.owners, p.modules, p.listeners = h.Config, h.User, h.Owners, h.Modules, h.Listeners
 	p.log.fd = 2
 	if h.ErrorLog >= 0 {
 		p.log.fd = h.ErrorLog

@@ -174,7 +174,7 @@ func (c *ctl) restart(verb string, running *Status) error {
 		return err
 	}
 	d := descriptors{files: []int{-1}} // the memfd's place
-	h := handoff{Config: p.cfg, User: p.user, ErrorLog: -1}
+	h := handoff{Config: p.cfg, User: p.user, Owners: p.owners, ErrorLog: -1}
 	if p.log.fd != 2 {
 		h.ErrorLog = d.add(p.log.fd)
 	}

@@ -63,12 +63,14 @@ func (p *parent) spawnChild(st mpm.ChildState) (pid int, err error) {
 	defer s.Close(memfd)
 
 	d := descriptors{files: []int{childStdin: p.devNull, childStdout: p.log.fd, childStderr: p.log.fd, childHandover: memfd}}
-	h := handover{Config: p.cfg, MPM: st, User: p.user}
+	h := handover{Config: p.cfg, MPM: st, User: p.owner(st.Group)}
 	h.MPM.Listeners = d.addAll(st.Listeners)
 	h.MPM.Scoreboard = d.add(st.Scoreboard)
 	h.MPM.Mutex.Fd = d.add(st.Mutex.Fd)
 	h.MPM.Pod = d.add(st.Pod)
 	h.MPM.Death = d.add(st.Death)
+	h.MPM.Receive = d.add(st.Receive)
+	h.MPM.Pass = d.addAll(st.Pass)
 	for _, m := range p.modules {
 		h.Modules = append(h.Modules, module.State{Data: m.Data, Files: d.addAll(m.Files)})
 	}

@@ -20,10 +20,15 @@ func (p *parent) checkPrivileges() error {
 	if err != nil {
 		return fmt.Errorf("cannot read /proc/self/uid_map: %w", err)
 	}
-	if p.user.Uid < 0 {
-		if euid != 0 || namespaced {
-			return nil
+	for _, id := range p.owners {
+		if err := p.checkIdentity(id, euid, egid); err != nil {
+			return err
 		}
+	}
+	if p.user.Uid >= 0 {
+		return p.checkIdentity(p.user, euid, egid)
+	}
+	if euid == 0 && !namespaced && !p.allOwned() {
 		var where hcl.Range
 		if p.cfg.Jail != nil {
 			where = p.cfg.Jail.Range
@@ -31,35 +36,40 @@ func (p *parent) checkPrivileges() error {
 		return &directiveError{"jail.user", where, errors.New("started as root, children would serve as root"),
 			`name an unprivileged user: jail { root = "/var/www" user = "www-data" group = "www-data" }`}
 	}
-	for _, id := range []struct {
+	return nil
+}
+
+// checkIdentity finds out whether this process can become id.
+func (p *parent) checkIdentity(id identity, euid, egid int) error {
+	for _, m := range []struct {
 		file      string
 		directive string
 		id        int
 		where     hcl.Range
 	}{
-		{"/proc/self/uid_map", "jail.user", p.user.Uid, p.cfg.Jail.UserRange},
-		{"/proc/self/gid_map", "jail.group", p.user.Gid, p.cfg.Jail.GroupRange},
+		{"/proc/self/uid_map", id.from.userDirective, id.Uid, id.from.userRange},
+		{"/proc/self/gid_map", id.from.groupDirective, id.Gid, id.from.groupRange},
 	} {
-		ok, err := mapsID(s, id.file, id.id)
+		ok, err := mapsID(p.sys, m.file, m.id)
 		if err != nil {
-			return fmt.Errorf("cannot read %s: %w", id.file, err)
+			return fmt.Errorf("cannot read %s: %w", m.file, err)
 		}
 		if !ok {
-			return &directiveError{id.directive, id.where, fmt.Errorf("id %d does not exist in this user namespace: %w", id.id, sys.EINVAL),
+			return &directiveError{m.directive, m.where, fmt.Errorf("id %d does not exist in this user namespace: %w", m.id, sys.EINVAL),
 				"start as root, or leave user and group out: children then stay who you are"}
 		}
 	}
-	caps, err := s.Capget()
+	caps, err := p.sys.Capget()
 	if err != nil {
 		return fmt.Errorf("cannot read this process's capabilities: %w", err)
 	}
-	if euid == p.user.Uid && egid == p.user.Gid {
+	if euid == id.Uid && egid == id.Gid {
 		return nil
 	}
 	const need = 1<<sys.CAP_SETUID | 1<<sys.CAP_SETGID
 	if caps.Effective&need != need {
-		return &directiveError{"jail.user", p.cfg.Jail.UserRange,
-			fmt.Errorf("uid %d cannot become uid %d: CAP_SETUID and CAP_SETGID are needed: %w", euid, p.user.Uid, sys.EPERM),
+		return &directiveError{id.from.userDirective, id.from.userRange,
+			fmt.Errorf("uid %d cannot become uid %d: CAP_SETUID and CAP_SETGID are needed: %w", euid, id.Uid, sys.EPERM),
 			"start as root, or leave user and group out: children then stay who you are"}
 	}
 	return nil

@@ -13,8 +13,14 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/httpjail/httpjail/confhcl"
 	"github.com/httpjail/httpjail/mpm"
+	"github.com/httpjail/httpjail/mpm/beos"
 	"github.com/httpjail/httpjail/mpm/event"
+	"github.com/httpjail/httpjail/mpm/leader"
+	"github.com/httpjail/httpjail/mpm/mpmtos2"
+	"github.com/httpjail/httpjail/mpm/perchild"
 	"github.com/httpjail/httpjail/mpm/prefork"
+	"github.com/httpjail/httpjail/mpm/threadpool"
+	"github.com/httpjail/httpjail/mpm/winnt"
 	"github.com/httpjail/httpjail/mpm/worker"
 	"github.com/httpjail/httpjail/server/module"
 	"github.com/httpjail/httpjail/sys"
@@ -24,7 +30,10 @@ import (
 const configMax = 1 << 20
 
 // topologies are the MPMs of this version.
-var topologies = []mpm.Topology{prefork.Topology, worker.Topology, event.Topology}
+var topologies = []mpm.Topology{
+	prefork.Topology, worker.Topology, leader.Topology, threadpool.Topology, perchild.Topology,
+	beos.Topology, winnt.Topology, mpmtos2.Topology, event.Topology,
+}
 
 func topology(name string) (mpm.Topology, error) {
 	var names []string
@@ -49,6 +58,7 @@ type parent struct {
 	exe       int // this program, to execute it inside the jail
 	devNull   int
 	user      identity
+	owners    []identity // perchild's, in the order of child_per_user_id
 	modules   []module.State
 	listeners []int
 	control   control
@@ -165,7 +175,7 @@ func (p *parent) preJail() (err error) {
 		}
 		p.log.fd = fd
 	}
-	if p.user, err = lookupIdentity(s, p.cfg.Jail); err != nil {
+	if err := p.lookupIdentities(); err != nil {
 		return err
 	}
 	if err := p.checkPrivileges(); err != nil {
@@ -226,7 +236,11 @@ func (p *parent) checkJail() error {
 	if !st.IsDir() {
 		return fail(sys.ENOTDIR)
 	}
-	if p.user.Uid >= 0 && (int(st.Uid) == p.user.Uid || st.Mode&0o022 != 0 && st.Mode&sys.S_ISVTX == 0) {
+	change := false
+	for _, id := range append([]identity{p.user}, p.owners...) {
+		change = change || id.Uid >= 0 && (int(st.Uid) == id.Uid || st.Mode&0o022 != 0 && st.Mode&sys.S_ISVTX == 0)
+	}
+	if change {
 		p.log.printf(p.sys)("warning: the jail's root %s can be changed by others than root (uid %d, mode %o): "+
 			"chown root:root %s && chmod 755 %s", j.Root, st.Uid, st.Mode&0o7777, j.Root, j.Root)
 	}
@@ -364,10 +378,50 @@ func (p *parent) mpmConfig() mpm.Config {
 		c.Timeout, c.KeepAliveTimeout = p.cfg.Timeout, p.cfg.KeepAliveTimeout
 		c.AsyncFactor = m.AsyncRequestWorkerFactor
 	}
-	if m.ThreadsPerChild > 0 {
+	if m.MinSpareThreads > 0 {
 		c.MinSpare, c.MaxSpare = m.MinSpareThreads, m.MaxSpareThreads
 	}
+	c.MaxThreads = c.ThreadsPerChild
+	c.MaxRequestsPerThread = m.MaxRequestsPerThread
+	t, _ := topology(m.Name) // configure has checked it
+	if t.Fixed {
+		p.fixedChildren(&c)
+	}
+	if t.Mutex != "" {
+		c.AcceptMutex = t.Mutex
+	}
 	return c
+}
+
+// Most children and threads of MPMs that have no directive for them.
+const (
+	os2Servers = 10  // HARD_SERVER_LIMIT of httpd's mpmt_os2
+	os2Threads = 256 // HARD_THREAD_LIMIT
+	beosLimit  = 50  // HARD_SERVER_LIMIT of httpd's beos: its threads
+)
+
+// fixedChildren completes the configuration of an MPM whose children are of a
+// fixed number. Limits are those that a restart cannot change.
+func (p *parent) fixedChildren(c *mpm.Config) {
+	m := &p.cfg.MPM
+	servers := 1
+	switch m.Name {
+	case beos.Topology.Name:
+		c.StartServers = 1
+		c.ThreadsPerChild, c.MaxThreads, c.ThreadLimit = m.StartThreads, m.MaxClients, beosLimit
+	case winnt.Topology.Name:
+		c.StartServers = 1
+	case mpmtos2.Topology.Name:
+		servers = os2Servers
+		c.ThreadsPerChild, c.MaxThreads, c.ThreadLimit = min(m.MinSpareThreads, os2Threads), os2Threads, os2Threads
+	case perchild.Topology.Name:
+		c.StartServers, servers = m.NumServers, m.ServerLimit
+		c.ThreadsPerChild, c.MaxThreads = m.StartThreads, m.MaxThreadsPerChild
+		c.Groups = groups(m)
+	}
+	// A child that finishes what it answers has a slot beside its replacement.
+	c.ServerLimit = 2 * servers
+	c.MaxClients = c.ServerLimit * c.ThreadsPerChild
 }
 
 // serve is the rest of the parent's life: the phases mpm, serve and stop.
@@ -377,7 +431,11 @@ func (p *parent) serve() error {
 			return err
 		}
 	}
-	keeper, err := mpm.NewParent(p.sys, p.mpmConfig(), p.listeners, p.spawnChild, p.log.printf(p.sys))
+	topo, err := topology(p.cfg.MPM.Name)
+	if err != nil {
+		return err
+	}
+	keeper, err := mpm.NewParent(p.sys, topo, p.mpmConfig(), p.listeners, p.spawnChild, p.log.printf(p.sys))
 	if err != nil {
 		return err
 	}

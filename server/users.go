@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/httpjail/httpjail/confhcl"
 	"github.com/httpjail/httpjail/server/module"
 	"github.com/httpjail/httpjail/sys"
@@ -20,54 +21,87 @@ type identity struct {
 	Name     string
 	Uid, Gid int
 	Groups   []int // supplementary, Gid included, as initgroups(3) sets them
+
+	from account
 }
 
-// lookupIdentity finds jail.user and jail.group in the machine's user
-// database, which a jail need not have.
-func lookupIdentity(s sys.Sys, j *confhcl.Jail) (identity, error) {
-	id := identity{Uid: -1, Gid: -1}
-	if j == nil || j.User == "" {
+// account is a user and group of the configuration, with the directives that
+// name them and their places.
+type account struct {
+	user, group                       string
+	userDirective, groupDirective     string
+	blockRange, userRange, groupRange hcl.Range
+}
+
+// lookupIdentities finds whom the children become: by default, and of perchild
+// in the order of its groups.
+func (p *parent) lookupIdentities() (err error) {
+	j := p.cfg.Jail
+	if j == nil {
+		j = &confhcl.Jail{}
+	}
+	p.user, err = lookupIdentity(p.sys, account{j.User, j.Group, "jail.user", "jail.group", j.Range, j.UserRange, j.GroupRange})
+	if err != nil {
+		return err
+	}
+	p.owners = nil
+	for _, c := range p.cfg.MPM.ChildPerUserID {
+		const directive = "child_per_user_id"
+		id, err := lookupIdentity(p.sys, account{c.User, c.Group, directive, directive, c.Range, c.Range, c.Range})
+		if err != nil {
+			return err
+		}
+		p.owners = append(p.owners, id)
+	}
+	return nil
+}
+
+// lookupIdentity finds a user and group in the machine's user database, which a
+// jail need not have.
+func lookupIdentity(s sys.Sys, j account) (identity, error) {
+	id := identity{Uid: -1, Gid: -1, from: j}
+	if j.user == "" {
 		return id, nil
 	}
-	id.Name = j.User
+	id.Name = j.user
 	passwd, err := readDatabase(s, "/etc/passwd")
 	if err != nil {
-		return id, &module.PathError{Op: "look up jail.user", Path: "/etc/passwd", Where: j.UserRange, Err: err}
+		return id, &module.PathError{Op: "look up " + j.userDirective, Path: "/etc/passwd", Where: j.userRange, Err: err}
 	}
-	number, numeric := strings.CutPrefix(j.User, "#")
+	number, numeric := strings.CutPrefix(j.user, "#")
 	for _, f := range passwd {
-		if len(f) >= 4 && (f[0] == j.User || numeric && f[2] == number) {
+		if len(f) >= 4 && (f[0] == j.user || numeric && f[2] == number) {
 			id.Name = f[0]
 			id.Uid, err = parseID(f[2])
 			if err == nil {
 				id.Gid, err = parseID(f[3])
 			}
 			if err != nil {
-				return id, &directiveError{"jail.user", j.UserRange, fmt.Errorf("the entry of %q in /etc/passwd is broken: %w", f[0], err), ""}
+				return id, &directiveError{j.userDirective, j.userRange, fmt.Errorf("the entry of %q in /etc/passwd is broken: %w", f[0], err), ""}
 			}
 			break
 		}
 	}
 	if id.Uid < 0 && numeric {
 		if id.Uid, err = parseID(number); err != nil {
-			return id, &directiveError{"jail.user", j.UserRange, err, ""}
+			return id, &directiveError{j.userDirective, j.userRange, err, ""}
 		}
 	}
 	if id.Uid < 0 {
-		return id, &directiveError{"jail.user", j.UserRange, fmt.Errorf("there is no user %q in /etc/passwd", j.User),
-			fmt.Sprintf("adduser --system --group --no-create-home %s", j.User)}
+		return id, &directiveError{j.userDirective, j.userRange, fmt.Errorf("there is no user %q in /etc/passwd", j.user),
+			fmt.Sprintf("adduser --system --group --no-create-home %s", j.user)}
 	}
 	group, err := readDatabase(s, "/etc/group")
-	if err != nil && (err != sys.ENOENT || j.Group != "" && !strings.HasPrefix(j.Group, "#")) {
-		return id, &module.PathError{Op: "look up jail.group", Path: "/etc/group", Where: j.GroupRange, Err: err}
+	if err != nil && (err != sys.ENOENT || j.group != "" && !strings.HasPrefix(j.group, "#")) {
+		return id, &module.PathError{Op: "look up " + j.groupDirective, Path: "/etc/group", Where: j.groupRange, Err: err}
 	}
-	if j.Group != "" {
-		if id.Gid, err = lookupGroup(group, j.Group); err != nil {
-			return id, &directiveError{"jail.group", j.GroupRange, err, fmt.Sprintf("addgroup --system %s", j.Group)}
+	if j.group != "" {
+		if id.Gid, err = lookupGroup(group, j.group); err != nil {
+			return id, &directiveError{j.groupDirective, j.groupRange, err, fmt.Sprintf("addgroup --system %s", j.group)}
 		}
 	}
 	if id.Gid < 0 {
-		return id, &directiveError{"jail.group", j.Range, errors.New("a user without an entry in /etc/passwd needs a group"), ""}
+		return id, &directiveError{j.groupDirective, j.blockRange, errors.New("a user without an entry in /etc/passwd needs a group"), ""}
 	}
 	id.Groups = []int{id.Gid}
 	for _, f := range group {
@@ -86,7 +120,7 @@ func lookupIdentity(s sys.Sys, j *confhcl.Jail) (identity, error) {
 		}
 	}
 	if id.Uid == 0 || id.Gid == 0 {
-		return id, &directiveError{"jail.user", j.UserRange, errors.New("root in a chroot is not in jail: it can leave"), "name a user of its own"}
+		return id, &directiveError{j.userDirective, j.userRange, errors.New("root in a chroot is not in jail: it can leave"), "name a user of its own"}
 	}
 	return id, nil
 }

@@ -37,6 +37,7 @@ type web struct {
 	wildcards []wildcard     // in the order of the configuration
 	fallback  int            // the site of other names
 	stamp     atomic.Pointer[stamp]
+	owners    *owners                  // nil: all children have the same
 	dateless  *fasthttp.ResponseHeader // of event; see withoutDate
 }
 
@@ -89,6 +90,7 @@ func newWeb(s sys.Sys, h *handover, child *mpm.Child, logf func(string, ...any))
 			w.fallback = i
 		}
 	}
+	w.owners = newOwners(h.Config, child)
 	w.http = fasthttp.Server{
 		Handler:               w.handle,
 		NoDefaultServerHeader: true, // see begin
@@ -124,11 +126,19 @@ type connection struct {
 	idle     bool
 	requests int // answered so far
 	req      module.Request
+	heads    *heads // nil: all requests are for this child
 }
 
 // Read knows whether it waits for a request or within one: the limits and the
 // state on the scoreboard differ.
 func (c *connection) Read(p []byte) (int, error) {
+	if c.heads != nil {
+		return c.heads.read(c, p)
+	}
+	return c.read(p)
+}
+
+func (c *connection) read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if c.idle && n > 0 {
 		c.idle = false
@@ -180,7 +190,7 @@ func (w *web) respond(c *connection, ctx *fasthttp.RequestCtx, now time.Time) {
 	w.begin(&ctx.Response.Header, now)
 	w.answer(&c.req)
 	c.requests++
-	if most := w.cfg.MaxKeepAliveRequests; w.child.Quitting() || most > 0 && c.requests >= most {
+	if most := w.cfg.MaxKeepAliveRequests; w.child.Quitting() || most > 0 && c.requests >= most || c.heads.unbounded() {
 		ctx.Response.SetConnectionClose()
 	}
 	for _, log := range w.loggers {
@@ -202,6 +212,10 @@ func (w *web) answer(r *module.Request) {
 	if limit := w.cfg.LimitRequestBody; limit > 0 && int64(r.Request.Header.ContentLength()) > limit {
 		errorPage(r, fasthttp.StatusRequestEntityTooLarge)
 		r.Response.SetConnectionClose() // the body is not worth reading
+		return
+	}
+	if !w.owners.mine(r.Site) {
+		misdirected(r)
 		return
 	}
 	for _, handle := range w.handlers {
@@ -247,11 +261,13 @@ func errorPage(r *module.Request, status int) {
 
 // site chooses the site by the Host header's name, without its port: by a name
 // in full, else by the first alias with a wildcard, else the fallback.
-func (w *web) site(ctx *fasthttp.RequestCtx) int {
+func (w *web) site(ctx *fasthttp.RequestCtx) int { return w.siteOf(ctx.Request.Header.Host()) }
+
+func (w *web) siteOf(host []byte) int {
 	if len(w.hosts) == 0 && len(w.wildcards) == 0 {
 		return w.fallback
 	}
-	name := strings.ToLower(string(ctx.Request.Header.Host()))
+	name := strings.ToLower(string(host))
 	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, ']') {
 		name = name[:i]
 	}
