@@ -113,15 +113,16 @@ func (cr *Crew) Balance(s sys.Sys) (surplus bool) {
 func (cr *Crew) Sleep(s sys.Sys, d time.Duration) bool {
 	until := s.Monotonic() + d
 	cr.mu.Lock(s)
-	defer cr.mu.Unlock(s)
 	for !cr.over {
 		left := until - s.Monotonic()
 		if left <= 0 {
-			return true
+			break
 		}
 		_ = cr.ended.WaitTimeout(s, &cr.mu, left)
 	}
-	return false
+	over := cr.over
+	cr.mu.Unlock(s)
+	return !over
 }
 
 // End says that no thread is to be started any more.

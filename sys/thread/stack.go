@@ -26,16 +26,24 @@ type Seat[T any] struct {
 // Get waits for a value. Values that were put while nobody waited come in
 // their order. Errors: ErrClosed.
 func (st *Stack[T]) Get(s sys.Threads, me *Seat[T]) (v T, err error) {
+	// No deferred Unlock: on the simulated kernel a killed thread unwinds here,
+	// without the lock.
 	st.mu.Lock(s)
-	defer st.mu.Unlock(s)
-	if st.closed {
-		return v, ErrClosed
-	}
-	if len(st.kept) > 0 {
+	switch {
+	case st.closed:
+		err = ErrClosed
+	case len(st.kept) > 0:
 		v = st.kept[0]
 		st.kept = append(st.kept[:0], st.kept[1:]...)
-		return v, nil
+	default:
+		v, err = st.sit(s, me)
 	}
+	st.mu.Unlock(s)
+	return v, err
+}
+
+// sit waits in a seat, on top of the others.
+func (st *Stack[T]) sit(s sys.Threads, me *Seat[T]) (v T, err error) {
 	me.given = false
 	me.below, st.top = st.top, me
 	st.more.Signal(s)
@@ -100,14 +108,18 @@ func (st *Stack[T]) PutWaiting(s sys.Threads, v T) bool {
 // end the wait of a thread that is reserved. Errors: ErrClosed.
 func (st *Stack[T]) Reserve(s sys.Threads) (*Seat[T], error) {
 	st.mu.Lock(s)
-	defer st.mu.Unlock(s)
-	for !st.closed {
-		if seat := st.pop(); seat != nil {
-			return seat, nil
-		}
+	for st.top == nil && !st.closed {
 		st.more.Wait(s, &st.mu)
 	}
-	return nil, ErrClosed
+	var seat *Seat[T]
+	if !st.closed {
+		seat = st.pop()
+	}
+	st.mu.Unlock(s)
+	if seat == nil {
+		return nil, ErrClosed
+	}
+	return seat, nil
 }
 
 // Give ends the wait of a reserved thread.
