@@ -221,6 +221,10 @@ func (c *Child) lock(s sys.Sys) error {
 			}
 			c.orphan(s)
 			return errOrphan
+		case sys.EAGAIN: // the start mutex
+			if err := c.waitStart(s); err != nil {
+				return err
+			}
 		case sys.EIDRM: // another orphan was first to remove it
 			c.Quit()
 			return errOrphan
