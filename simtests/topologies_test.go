@@ -57,16 +57,14 @@ func topologyScenarios() []scenario {
 		all = append(all,
 			scenario{"serve and stop/" + t.mpm, func(o *operator) { serveAndStop(o, conf) }},
 			scenario{"kill a child/" + t.mpm, func(o *operator) { killChild(o, conf) }},
-			scenario{"restart/" + t.mpm, func(o *operator) { restart(o, conf, sys.SIGHUP, 2) }},
 			scenario{"restart gracefully/" + t.mpm, func(o *operator) { restart(o, conf, sys.SIGUSR1, o.restarts) }},
 			scenario{"stop gracefully/" + t.mpm, func(o *operator) { stopGracefully(o, conf) }},
 			scenario{"kill the parent/" + t.mpm, func(o *operator) { killParent(o, orphaned) }},
 		)
 	}
-	twoListeners := strings.Replace(os2Few.conf("sysvsem"), `"127.0.0.1:PORT"`, `"127.0.0.1:PORT", "127.0.0.2:PORT"`, 1)
+	twoListeners := twoListeners(os2Few.conf("sysvsem"))
 	return append(all,
 		scenario{"serve and stop/mpmt_os2 two listeners", func(o *operator) { serveAndStop(o, twoListeners) }},
-		scenario{"kill a child/mpmt_os2 two listeners", func(o *operator) { killChild(o, twoListeners) }},
 		scenario{"last in, first out/leader", func(o *operator) { lastInFirstOut(o, "leader") }},
 		scenario{"last in, first out/threadpool", func(o *operator) { lastInFirstOut(o, "threadpool") }},
 		scenario{"threads come and go/beos", func(o *operator) {
@@ -85,26 +83,41 @@ func topologyScenarios() []scenario {
 	)
 }
 
+// twoListeners gives the server a second address.
+func twoListeners(conf string) string {
+	return strings.Replace(conf, `"127.0.0.1:PORT"`, `"127.0.0.1:PORT", "127.0.0.2:PORT"`, 1)
+}
+
 // TestTopologiesWithOtherMutexes has the rows for which the real kernels have
 // no time.
 func TestTopologiesWithOtherMutexes(t *testing.T) {
+	type row struct {
+		name string
+		run  func(o *operator)
+	}
+	var rows []row
+	for _, m := range []struct {
+		topology
+		mutex string
+	}{
+		{leaderFew, "sysvsem"}, {leaderFew, "fcntl"}, {leaderFew, "none"}, {threadpoolFew, "flock"}, {threadpoolFew, "fcntl"},
+		{os2Few, "flock"}, {perchildFew, "fcntl"}, {perchildFew, "none"}, {beosFew, ""}, {winntFew, ""},
+	} {
+		conf := m.conf(m.mutex)
+		rows = append(rows,
+			row{"serve and stop/" + m.mpm + " " + m.mutex, func(o *operator) { serveAndStop(o, conf) }},
+			row{"kill a child/" + m.mpm + " " + m.mutex, func(o *operator) { killChild(o, conf) }},
+			row{"restart/" + m.mpm + " " + m.mutex, func(o *operator) { restart(o, conf, sys.SIGHUP, 2) }})
+	}
+	for _, conf := range []string{twoListeners(os2Few.conf("sysvsem")), twoListeners(leaderFew.conf("flock")), twoListeners(perchildFew.conf("flock"))} {
+		rows = append(rows, row{"kill a child/two listeners", func(o *operator) { killChild(o, conf) }})
+	}
 	for _, k := range []struct {
 		name string
 		mode sched.Mode
 	}{{"fake deterministic", fake.Deterministic}, {"fake free-running", fake.FreeRunning}} {
-		for _, row := range []struct {
-			topology
-			mutex string
-		}{
-			{leaderFew, "sysvsem"}, {leaderFew, "fcntl"}, {leaderFew, "none"}, {threadpoolFew, "flock"}, {threadpoolFew, "fcntl"},
-			{os2Few, "flock"}, {perchildFew, "fcntl"}, {perchildFew, "none"},
-		} {
-			conf := row.conf(row.mutex)
-			for name, run := range map[string]func(*operator, string){"serve and stop": serveAndStop, "kill a child": killChild} {
-				t.Run(k.name+"/"+name+"/"+row.mpm+" "+row.mutex, func(t *testing.T) {
-					runFake(t, scenario{name, func(o *operator) { run(o, conf) }}, k.mode, 1)
-				})
-			}
+		for _, r := range rows {
+			t.Run(k.name+"/"+r.name, func(t *testing.T) { runFake(t, scenario{r.name, r.run}, k.mode, 1) })
 		}
 	}
 }
