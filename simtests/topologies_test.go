@@ -100,8 +100,8 @@ func TestTopologiesWithOtherMutexes(t *testing.T) {
 		topology
 		mutex string
 	}{
-		{leaderFew, "sysvsem"}, {leaderFew, "fcntl"}, {leaderFew, "none"}, {threadpoolFew, "flock"}, {threadpoolFew, "fcntl"},
-		{os2Few, "flock"}, {perchildFew, "fcntl"}, {perchildFew, "none"}, {beosFew, ""}, {winntFew, ""},
+		{leaderFew, "sysvsem"}, {leaderFew, "fcntl"}, {leaderFew, "pthread"}, {leaderFew, "posixsem"}, {leaderFew, "none"}, {threadpoolFew, "flock"}, {threadpoolFew, "fcntl"},
+		{os2Few, "flock"}, {perchildFew, "fcntl"}, {perchildFew, "pthread"}, {perchildFew, "posixsem"}, {perchildFew, "none"}, {beosFew, ""}, {winntFew, ""},
 	} {
 		conf := m.conf(m.mutex)
 		rows = append(rows,
