@@ -93,7 +93,7 @@ func init() {
 				t.Skip("needs root: chroot(2) and another user")
 			}
 			runReal(t, sc, world{dir: t.TempDir()}, "www-data", &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWIPC})
-		}},
+		}, true},
 		kernel{"real in a user namespace", func(t *testing.T, sc scenario) {
 			if err := real.CanUserNamespace(); err != nil {
 				t.Skipf("needs user namespaces: %v", err)
@@ -103,7 +103,7 @@ func init() {
 				UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
 				GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
 			})
-		}})
+		}, true})
 }
 
 // staticExecutable is this test binary, or one without cgo: the server executes
