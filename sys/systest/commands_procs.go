@@ -124,7 +124,11 @@ var credCommands = map[string]command{
 		for i := 1; i < len(w); i++ {
 			n = append(n, uintptr(w.num(i)))
 		}
-		return val(a.prctl(w.str(0), n...))
+		v, err := a.prctl(w.str(0), n...)
+		if w.str(0) == "PR_GET_DUMPABLE" && v == 2 {
+			v = 0 // what /proc/sys/fs/suid_dumpable makes of it
+		}
+		return val(v, err)
 	},
 }
 

@@ -206,8 +206,10 @@ func (d *director) step(kind, proc, cmd string) string {
 
 // replace ends a child, so that the next call of its name starts another.
 func (d *director) replace(a *actor) {
-	d.s.Kill(a.pid, sys.SIGKILL)
-	sys.Retry(func() error { _, _, err := d.s.Wait4(a.pid, 0); return err })
+	if a.ours {
+		d.s.Kill(a.pid, sys.SIGKILL)
+		sys.Retry(func() error { _, _, err := d.s.Wait4(a.pid, 0); return err })
+	}
 	a.gone, a.ours = true, false
 	delete(d.procs, a.name)
 }
@@ -236,16 +238,20 @@ func (d *director) ownCommand(cmd string, timeout time.Duration) string {
 		return d.reply(a, timeout)
 	}
 	// reap: how a child of ours ended
-	a.ours, a.gone = false, true
-	for {
-		pid, status, err := d.s.Wait4(a.pid, 0)
-		if err == sys.EINTR {
-			continue
-		}
-		if err != nil {
+	for deadline := d.s.Monotonic() + timeout; ; {
+		pid, status, err := d.s.Wait4(a.pid, sys.WNOHANG)
+		switch {
+		case err == sys.EINTR:
+		case err != nil:
 			return errName(err)
+		case pid != 0:
+			a.ours, a.gone = false, true
+			return fmt.Sprintf("<pid %d> %s", pid, statusString(status))
+		case d.s.Monotonic() > deadline:
+			return "blocks"
+		default:
+			d.s.Nanosleep(time.Millisecond)
 		}
-		return fmt.Sprintf("<pid %d> %s", pid, statusString(status))
 	}
 }
 
@@ -385,7 +391,7 @@ func (d *director) spawnBy(a *actor, name, cmd string, timeout time.Duration) st
 // expand fills in what only the director knows: pid:NAME, pid/NAME and pgrp:NAME, and
 // $port1 and its like, which are numbers that appeared in results.
 func (d *director) expand(cmd string) string {
-	w := strings.Fields(cmd)
+	w := strings.Fields(strings.ReplaceAll(cmd, ";", " ; "))
 	for i := range w {
 		if name, ok := strings.CutPrefix(w[i], "pid:"); ok && d.procs[name] != nil {
 			w[i] = strconv.Itoa(d.procs[name].pid)

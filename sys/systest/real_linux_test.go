@@ -2,6 +2,8 @@ package systest
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -11,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,7 +23,7 @@ import (
 	"github.com/httpjail/httpjail/sys/real"
 )
 
-var update = flag.Bool("update", false, "record the expected results from this machine's kernel (as root)")
+var update = flag.String("update", "", "record the expected results of the files that match from this machine's kernel, as root")
 
 // TestMain is Program in the processes that the suite starts on the real kernel.
 func TestMain(m *testing.M) {
@@ -40,7 +43,9 @@ func realKernel(fs, base string, uid int) Kernel {
 			return nil, err
 		}
 		defer removeAll(dir)
-		cmd := exec.Command("/proc/self/exe")
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, "/proc/self/exe")
 		cmd.Args, cmd.Env, cmd.Dir = argv, Environ(), dir
 		if uid != os.Getuid() {
 			if err := os.Chown(dir, uid, uid); err != nil {
@@ -114,7 +119,7 @@ func needs(t *testing.T, root bool) {
 func TestRealAsRoot(t *testing.T) {
 	t.Parallel()
 	needs(t, true)
-	if *update {
+	if *update != "" {
 		record(t, realKernel("tmpfs", filesystems(t)["tmpfs"], 0), realKernel("ext4", filesystems(t)["ext4"], 0))
 		return
 	}
@@ -129,7 +134,7 @@ func TestRealAsNobody(t *testing.T) {
 	if os.Getuid() != 0 && os.Getuid() != 65534 {
 		t.Skip("needs root or nobody (65534)")
 	}
-	if *update {
+	if *update != "" {
 		t.Skip("expected results are being recorded")
 	}
 	for fs, dir := range filesystems(t) {
@@ -145,6 +150,9 @@ func record(t *testing.T, first, second Kernel) {
 		t.Fatal(err)
 	}
 	for _, f := range files {
+		if matched, err := filepath.Match(*update, f.name); err != nil || !matched {
+			continue
+		}
 		if err := f.record(first, second); err != nil {
 			t.Errorf("%s: %v", f.name, err)
 		}
@@ -154,11 +162,14 @@ func record(t *testing.T, first, second Kernel) {
 func (f *file) record(first, second Kernel) error {
 	steps := f.plan(first).steps
 	results := make([][]string, 2)
+	errs := make([]error, 2)
+	var wg sync.WaitGroup
 	for i, k := range []Kernel{first, second} {
-		var err error
-		if results[i], err = f.plan(k).exec(k, 2*time.Second, 300*time.Millisecond); err != nil {
-			return err
-		}
+		wg.Go(func() { results[i], errs[i] = f.plan(k).exec(k, 2*time.Second, 300*time.Millisecond) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	both := func(i int, bar, sep string, form func(string) string) string {
 		x, y := form(results[0][i]), form(results[1][i])
