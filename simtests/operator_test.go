@@ -104,18 +104,29 @@ func (o *operator) list(name string) map[string]bool {
 	}
 }
 
-// freePort finds a port that nobody listens on, where none is given.
+// freePort finds a port that nobody listens on, where none is given. It is none
+// that connect(2) would choose (32768 and up, ip_local_port_range): the load of
+// another scenario could have it by the time that the server binds it.
 func (o *operator) freePort() {
 	if o.port != 0 {
 		return
 	}
-	fd, err := o.s.Socket(sys.AF_INET, sys.SOCK_STREAM|sys.SOCK_CLOEXEC, 0)
-	o.must("socket", err)
-	o.must("bind", o.s.Bind(fd, sys.InetAddr(netip.MustParseAddrPort("127.0.0.1:0"))))
-	a, err := o.s.Getsockname(fd)
-	o.must("getsockname", err)
-	o.port = a.Addr.Port()
-	o.s.Close(fd)
+	var r [2]byte
+	_, err := o.s.Getrandom(r[:])
+	o.must("getrandom", err)
+	for port := 10000 + (uint16(r[0])<<8|uint16(r[1]))%20000; ; port++ {
+		fd, err := o.s.Socket(sys.AF_INET, sys.SOCK_STREAM|sys.SOCK_CLOEXEC, 0)
+		o.must("socket", err)
+		o.port = port
+		err = o.s.Bind(fd, o.address())
+		o.s.Close(fd)
+		if err == nil {
+			return
+		}
+		if err != sys.EADDRINUSE {
+			o.failf("bind: %v", err)
+		}
+	}
 }
 
 // configure writes httpjail.hcl: PORT, JAIL, DIR and USER are replaced.
@@ -282,7 +293,7 @@ func (o *operator) eventually(what string, cond func() bool) {
 		if o.s.Monotonic() > until {
 			o.failf("it never came that %s", what)
 		}
-		_ = o.s.Nanosleep(5 * time.Millisecond)
+		_ = o.s.Nanosleep(10 * time.Millisecond)
 	}
 }
 

@@ -211,6 +211,9 @@ func (o *operator) load(clients int, pause ...time.Duration) *load {
 		o.must("start a client", o.s.Go(fmt.Sprintf("client %d", i), func(s sys.Sys) {
 			defer l.done.Done(s)
 			for !l.stop.Load() {
+				// Two clients without a pause would take the machine from
+				// whatever else is tested.
+				_ = s.Nanosleep(time.Millisecond)
 				r, err := o.get(s, "/")
 				switch {
 				case err != nil:

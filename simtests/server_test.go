@@ -52,8 +52,11 @@ var kernels = []kernel{
 }
 
 func TestServer(t *testing.T) {
+	t.Parallel()
 	for _, k := range kernels {
 		t.Run(k.name, func(t *testing.T) {
+			// Most of the time is spent waiting: for ticks and time-outs.
+			t.Parallel()
 			for _, sc := range scenarios() {
 				if k.runs(sc) {
 					t.Run(sc.name, func(t *testing.T) { k.run(t, sc) })

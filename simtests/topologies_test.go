@@ -91,6 +91,7 @@ func twoListeners(conf string) string {
 // TestTopologiesWithOtherMutexes has the rows for which the real kernels have
 // no time.
 func TestTopologiesWithOtherMutexes(t *testing.T) {
+	t.Parallel()
 	type row struct {
 		name string
 		run  func(o *operator)
