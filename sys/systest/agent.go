@@ -141,16 +141,20 @@ func (a *agent) become(decl []string) (what string, err error) {
 	return "capset", s.Capset(sys.CapSets{Effective: caps, Permitted: caps})
 }
 
-// line makes the calls of a line. Behind a tab are the arguments of a spawn.
+// line makes the calls of a line, or of a batch of lines. Behind a tab are the arguments of a spawn.
 func (a *agent) line(line string) string {
 	line, rest, _ := strings.Cut(line, "\t")
 	a.argv = strings.Split(rest, "\t")
 	a.notes = nil
-	var results []string
-	for call := range strings.SplitSeq(line, ";") {
-		results = append(results, a.call(strings.TrimSpace(call)))
+	var lines []string
+	for line := range strings.SplitSeq(line, batchEnd) {
+		var results []string
+		for call := range strings.SplitSeq(line, ";") {
+			results = append(results, a.call(strings.TrimSpace(call)))
+		}
+		lines = append(lines, strings.Join(results, "; "))
 	}
-	out := strings.Join(results, "; ")
+	out := strings.Join(lines, batchEnd)
 	for _, n := range a.notes {
 		out += "\t" + n
 	}

@@ -250,7 +250,17 @@ var fileCommands = map[string]command{
 		}
 		return strings.Join(open, " ")
 	},
-	"sleep": func(a *agent, w args) string { return ok(a.s.Nanosleep(duration(w.str(0)))) },
+	"sleep": func(a *agent, w args) string { return ok(a.sleep(duration(w.str(0)))) },
+}
+
+// sleep is not cut short by signals, which the Go runtime sends to itself.
+func (a *agent) sleep(d time.Duration) error {
+	for end := a.s.Monotonic() + d; ; {
+		err := a.s.Nanosleep(max(0, end-a.s.Monotonic()))
+		if err != sys.EINTR {
+			return err
+		}
+	}
 }
 
 func duration(s string) time.Duration {

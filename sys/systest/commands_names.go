@@ -219,7 +219,7 @@ var attrCommands = map[string]command{
 			}
 			a.marks[w.str(i)] = st
 		}
-		return ok(a.s.Nanosleep(tick))
+		return ok(a.sleep(tick))
 	},
 	// touched PATHS says which of their times changed since the mark.
 	"touched": func(a *agent, w args) string {

@@ -215,7 +215,11 @@ var pollCommands = map[string]command{
 			name, ev, _ := strings.Cut(w.str(i), ":")
 			fds[i] = sys.PollFd{Fd: int32(a.fd(name)), Events: int16(flagsOf(ev, eventBits))}
 		}
-		n, err := a.s.Poll(fds, timeoutOf(w.str(len(w)-1)))
+		var n int
+		err := sys.Retry(func() (err error) { // a signal may be what is waited for
+			n, err = a.s.Poll(fds, timeoutOf(w.str(len(w)-1)))
+			return err
+		})
 		if err != nil {
 			return errName(err)
 		}

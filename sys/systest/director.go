@@ -111,7 +111,12 @@ func direct(s sys.Sys, argv, env []string) int {
 		case "proc":
 			d.decls[f[1]] = f[1:]
 		case "step":
-			out := d.name(d.step(f[1], f[2], f[3])) + "\n"
+			out := d.name(d.step(f[1], f[2], f[3]))
+			// A batch that broke off has but one result.
+			for strings.Count(out, batchEnd) < strings.Count(f[3], batchEnd) {
+				out += batchEnd + "script: broken off"
+			}
+			out = strings.ReplaceAll(out, batchEnd, "\n") + "\n"
 			if err := sys.WriteAll(s, 1, []byte(out)); err != nil {
 				return fail("result", err)
 			}
@@ -194,7 +199,9 @@ func (d *director) step(kind, proc, cmd string) string {
 	if a.gone {
 		return "script: " + proc + " is dead"
 	}
-	cmd = d.expand(cmd)
+	if !strings.Contains(cmd, batchEnd) {
+		cmd = d.expand(cmd)
+	}
 	if w := strings.Fields(cmd); len(w) > 1 && w[0] == "spawn" {
 		return d.spawnBy(a, w[1], cmd, timeout)
 	}

@@ -81,7 +81,7 @@ func TestRunReports(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := f.plan(simulated(fake.Deterministic, 65534))
+	p := f.plan(simulated(fake.Deterministic, 65534), true)
 	got, err := p.exec(simulated(fake.Deterministic, 65534), patience, blockPatience)
 	if err != nil {
 		t.Fatal(err)

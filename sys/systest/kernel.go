@@ -3,6 +3,7 @@ package systest
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,8 @@ type Kernel struct {
 	// Otherwise they are of the user 65534, and only the cases run whose
 	// processes are all nobody.
 	Root bool
+	// Files are the files of testdata whose cases run; nil is all.
+	Files []string
 	// Exec starts [Program] as a process with the given argv, in an empty
 	// working directory that belongs to its user, with /dev/null and its own
 	// /proc/self/exe in sight, and returns when it has ended what it wrote to
@@ -41,6 +44,9 @@ func Run(t *testing.T, k Kernel) {
 	}
 	checks, skipped := 0, 0
 	for _, f := range files {
+		if k.Files != nil && !slices.Contains(k.Files, f.name) {
+			continue
+		}
 		t.Run(f.name, func(t *testing.T) {
 			n, left := f.run(t, k)
 			checks += n
@@ -55,7 +61,7 @@ func Run(t *testing.T, k Kernel) {
 
 // run runs the cases of a file and reports every other result than expected.
 func (f *file) run(t *testing.T, k Kernel) (checks, skipped int) {
-	plan := f.plan(k)
+	plan := f.plan(k, true)
 	results, err := plan.exec(k, patience, blockPatience)
 	if err != nil {
 		t.Error(err)

@@ -270,6 +270,47 @@ type plan struct {
 	script  bytes.Buffer
 	steps   []step
 	skipped int // cases that need root
+
+	batchProc string   // the process of the calls that were not written yet
+	batch     []string // see add
+}
+
+// batchEnd separates the calls of a batch, and their results.
+const batchEnd = "\x01"
+
+// add adds a step to the script. Successive calls of a process in a table are told
+// to it in one message, if they cannot block and only it is concerned: most of the
+// suite's time would be spent on messages.
+func (p *plan) add(s step, blocks, together bool) {
+	p.steps = append(p.steps, s)
+	kind := ""
+	if s.table != nil {
+		kind = "cell"
+	}
+	alone := blocks || !together || s.table == nil || s.proc == "" ||
+		strings.Contains(s.cmd, "pid") || strings.Contains(s.cmd, "spawn") || strings.Contains(s.cmd, "$")
+	if alone || s.proc != p.batchProc || len(p.batch) == batchSize {
+		p.flush()
+	}
+	if blocks {
+		kind += "blocks"
+	}
+	if alone {
+		fmt.Fprintf(&p.script, "step\t%s\t%s\t%s\n", kind, s.proc, s.cmd)
+		return
+	}
+	p.batchProc = s.proc
+	p.batch = append(p.batch, s.cmd)
+}
+
+const batchSize = 32
+
+// flush writes the batch.
+func (p *plan) flush() {
+	if len(p.batch) > 0 {
+		fmt.Fprintf(&p.script, "step\tcell\t%s\t%s\n", p.batchProc, strings.Join(p.batch, batchEnd))
+	}
+	p.batchProc, p.batch = "", nil
 }
 
 // step is a call that the director makes.
@@ -298,8 +339,8 @@ func (s *step) text() string {
 	return s.proc + ": " + s.cmd
 }
 
-// plan lists the steps of all cases that k can run.
-func (f *file) plan(k Kernel) *plan {
+// plan lists the steps of all cases that k can run. together allows batches.
+func (f *file) plan(k Kernel, together bool) *plan {
 	p := &plan{}
 	for _, c := range f.cases {
 		if !c.nobody && !k.Root {
@@ -314,30 +355,27 @@ func (f *file) plan(k Kernel) *plan {
 		for _, d := range c.procs {
 			fmt.Fprintf(&p.script, "proc\t%s\t%s\t%s\t%s\t%s\n", d.name, d.uid, d.gid, d.groups, d.caps)
 		}
-		add := func(s step, kind string) {
+		add := func(s step) {
 			s.in = c.name
-			if strings.Contains(s.want.on(k.FS), "blocks") {
-				kind += "blocks"
-			}
-			fmt.Fprintf(&p.script, "step\t%s\t%s\t%s\n", kind, s.proc, s.cmd)
-			p.steps = append(p.steps, s)
+			p.add(s, strings.Contains(s.want.on(k.FS), "blocks"), together)
 		}
 		for _, q := range c.parts {
 			if q.table == nil {
-				add(step{line: q.line + 1, proc: q.proc, cmd: q.cmd, want: q.want}, "")
+				add(step{line: q.line + 1, proc: q.proc, cmd: q.cmd, want: q.want})
 				continue
 			}
 			q.table.each(func(key string, replace func(string) string) {
 				for _, s := range q.table.setup {
-					add(step{line: s.line + 1, proc: replace(s.proc), cmd: replace(s.cmd), setup: true, table: q.table, key: key}, "cell ")
+					add(step{line: s.line + 1, proc: replace(s.proc), cmd: replace(s.cmd), setup: true, table: q.table, key: key})
 				}
 				for i, s := range q.table.do {
 					st := step{line: s.line + 1, proc: replace(s.proc), cmd: replace(s.cmd), table: q.table, key: key}
 					st.want = q.table.wanted(key, i)
-					add(st, "cell ")
+					add(st)
 				}
 			})
 		}
+		p.flush()
 	}
 	return p
 }
