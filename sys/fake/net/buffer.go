@@ -63,19 +63,19 @@ func (b *buffer) drop() (fds []*vfs.Description) {
 
 // read reads into p. In a stream it goes across marks but stops at the end of
 // the first write that carries descriptors, which it returns
-// (unix_stream_read_generic); of a record it returns what fits and forgets the
-// rest. A peek leaves everything and returns the same descriptors, which stay
+// (unix_stream_read_generic); of a record it returns what fits, and how long it
+// is, and forgets the rest. A peek leaves everything and returns the same descriptors, which stay
 // the buffer's.
-func (b *buffer) read(p []byte, records, peek bool) (n int, fds []*vfs.Description, truncated bool) {
+func (b *buffer) read(p []byte, records, peek bool) (n, size int, fds []*vfs.Description) {
 	if records {
 		m := b.marks[0]
-		size := int(m.end - m.start)
+		size = int(m.end - m.start)
 		n = copy(p, b.b[b.off:b.off+size])
 		if !peek {
 			b.skip(size)
 			b.marks = b.marks[1:]
 		}
-		return n, m.fds, n < size
+		return n, size, m.fds
 	}
 	n = min(len(p), b.len())
 	for i := range b.marks {
@@ -99,5 +99,5 @@ func (b *buffer) read(p []byte, records, peek bool) (n int, fds []*vfs.Descripti
 			b.marks = b.marks[1:]
 		}
 	}
-	return n, fds, false
+	return n, n, fds
 }

@@ -31,7 +31,7 @@ func (n *Net) Bind(t *vfs.Task, d *vfs.Description, a sys.SockAddr) error {
 	if err != nil {
 		return err
 	}
-	if !s.tcp() {
+	if !s.inet() {
 		return s.bindUnix(t, a)
 	}
 	s.mu.Lock()
@@ -44,6 +44,9 @@ func (n *Net) Listen(t *vfs.Task, d *vfs.Description, backlog int) error {
 	s, err := socketOf(d)
 	if err != nil {
 		return err
+	}
+	if s.dg != nil {
+		return sys.EOPNOTSUPP
 	}
 	if backlog < 0 || backlog > sys.SOMAXCONN {
 		backlog = sys.SOMAXCONN
@@ -81,6 +84,9 @@ func (n *Net) Accept(t *vfs.Task, d *vfs.Description, flags int) (*vfs.Descripti
 	}
 	if flags&^typeFlags != 0 {
 		return nil, sys.SockAddr{}, sys.EINVAL
+	}
+	if s.dg != nil {
+		return nil, sys.SockAddr{}, sys.EOPNOTSUPP
 	}
 	w := wait{exclusive: true}
 	defer w.leave()
@@ -234,6 +240,9 @@ func (n *Net) Connect(t *vfs.Task, d *vfs.Description, a sys.SockAddr) error {
 	s, err := socketOf(d)
 	if err != nil {
 		return err
+	}
+	if s.dg != nil {
+		return s.connectDatagram(t, a)
 	}
 	var l *socket
 	if !s.tcp() {

@@ -36,6 +36,9 @@ type portUse struct {
 	reuseAddr bool
 	reusePort bool
 	uid       uint32
+	udp       bool
+	sock      *socket        // of UDP
+	remote    netip.AddrPort // of UDP: to whom it is connected, IPv4 as such
 	listen    bool
 	expires   time.Duration // of a TIME_WAIT; 0: there is a socket
 }
@@ -62,7 +65,7 @@ func (u *portUse) overlaps(v *portUse) bool {
 // it beside v.
 func (u *portUse) conflicts(v *portUse) bool {
 	switch {
-	case u == v || !u.overlaps(v):
+	case u == v || u.udp != v.udp || !u.overlaps(v):
 		return false
 	case u.reuseAddr && v.reuseAddr && !v.listen:
 		return false
@@ -90,10 +93,16 @@ func (n *Net) claim(u *portUse) {
 		n.ports[u.port] = map[*portUse]struct{}{}
 	}
 	n.ports[u.port][u] = struct{}{}
+	if u.udp {
+		n.rehash(u)
+	}
 }
 
 // drop removes u. n.mu is held.
 func (n *Net) drop(u *portUse) {
+	if u.udp {
+		n.unhash(u)
+	}
 	delete(n.ports[u.port], u)
 	if len(n.ports[u.port]) == 0 {
 		delete(n.ports, u.port)
@@ -136,6 +145,9 @@ func (n *Net) ephemeral(u *portUse, now time.Duration, connect bool) bool {
 		if connect {
 			used := false
 			for v := range n.ports[u.port] {
+				if v.udp != u.udp {
+					continue
+				}
 				if v.expires == 0 {
 					used = true
 				} else {
@@ -174,6 +186,8 @@ func (s *socket) inetAddr(a sys.SockAddr) error {
 // newUse is the claim of s on an address and port. s.mu is held.
 func (s *socket) newUse(ap netip.AddrPort) *portUse {
 	return &portUse{
+		udp:       s.dg != nil,
+		sock:      s,
 		addr:      ap.Addr(),
 		port:      ap.Port(),
 		v6only:    s.opts.v6only,
@@ -212,7 +226,7 @@ func (s *socket) bindInet(t *vfs.Task, a sys.SockAddr) error {
 	n.claim(u)
 	s.use = u
 	s.autobound = port == 0
-	s.boundAddr = true
+	s.boundAddr = addr != anyPort4.Addr() && addr != anyPort6.Addr()
 	s.local.Addr = netip.AddrPortFrom(addr, u.port)
 	return nil
 }
@@ -271,7 +285,13 @@ func (n *Net) lookup(dst netip.AddrPort, client uint16) *socket {
 	if len(best) == 0 {
 		return nil
 	}
-	return best[uint32(client)*2654435761>>16%uint32(len(best))]
+	return best[spread(client, len(best))]
+}
+
+// spread is which of n sockets that share a port by SO_REUSEPORT is for a client's
+// port.
+func spread(client uint16, n int) uint32 {
+	return uint32(client) * 2654435761 >> 16 % uint32(n)
 }
 
 // route is the address that a connection to a goes to, the one it comes from,

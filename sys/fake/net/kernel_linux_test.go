@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -97,7 +98,16 @@ func (k *hostKernel) Accept(fd int) (int, sys.SockAddr, error) {
 	}
 	return nfd, fromUnix(sa), nil
 }
-func (k *hostKernel) Connect(fd int, a sys.SockAddr) error { return unix.Connect(fd, toUnix(a)) }
+func (k *hostKernel) Connect(fd int, a sys.SockAddr) error {
+	if a.Family == sys.AF_UNSPEC { // x/sys has no address for it
+		var family [2]byte
+		if _, _, e := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&family)), 2); e != 0 {
+			return e
+		}
+		return nil
+	}
+	return unix.Connect(fd, toUnix(a))
+}
 func (k *hostKernel) Getsockname(fd int) (sys.SockAddr, error) {
 	sa, err := unix.Getsockname(fd)
 	return fromUnix(sa), err

@@ -24,7 +24,18 @@ func (n *Net) Recv(t *vfs.Task, d *vfs.Description, p []byte, flags int) (int, e
 	if err != nil {
 		return 0, err
 	}
-	return s.recv(t, p, d.Nonblock() || flags&sys.MSG_DONTWAIT != 0, flags&sys.MSG_PEEK != 0)
+	m, err := s.recvMessage(t, p, d.Nonblock() || flags&sys.MSG_DONTWAIT != 0, flags&sys.MSG_PEEK != 0)
+	release(t, m.fds)
+	return m.length(flags), err
+}
+
+// length is what a receive returns: MSG_TRUNC asks for the length of the record or
+// datagram, however much of it there was room for.
+func (m *message) length(flags int) int {
+	if flags&sys.MSG_TRUNC != 0 && m.truncated {
+		return m.size
+	}
+	return m.n
 }
 
 // RecvUntil is Recv that waits until a time of the machine's, whatever
@@ -40,15 +51,16 @@ func (n *Net) RecvUntil(t *vfs.Task, d *vfs.Description, p []byte, until time.Du
 }
 
 // Sendmsg is sendmsg(2) with the descriptions fds as SCM_RIGHTS. It takes
-// references of its own. EINVAL: too many. A TCP socket ignores fds, as does a
-// stream message without bytes.
+// references of its own. EINVAL: too many. TCP and UDP sockets ignore fds, as does
+// a stream message without bytes.
 func (n *Net) Sendmsg(t *vfs.Task, d *vfs.Description, p []byte, fds []*vfs.Description, flags int) (int, error) {
 	s, err := socketOf(d)
 	if err != nil {
 		return 0, err
 	}
-	if s.tcp() || len(fds) == 0 {
-		return s.send(t, p, nil, d.Nonblock() || flags&sys.MSG_DONTWAIT != 0)
+	nonblock, more := d.Nonblock() || flags&sys.MSG_DONTWAIT != 0, flags&sys.MSG_MORE != 0
+	if s.inet() || len(fds) == 0 {
+		return s.send(t, p, nil, nonblock, more)
 	}
 	if len(fds) > scmMaxFd {
 		return 0, sys.EINVAL
@@ -63,8 +75,8 @@ func (n *Net) Sendmsg(t *vfs.Task, d *vfs.Description, p []byte, fds []*vfs.Desc
 			release(t, inFlight)
 		}
 	}()
-	sent, err = s.send(t, p, inFlight, d.Nonblock() || flags&sys.MSG_DONTWAIT != 0)
-	given = err == nil && (sent > 0 || s.typ == sys.SOCK_SEQPACKET)
+	sent, err = s.send(t, p, inFlight, nonblock, more)
+	given = err == nil && (sent > 0 || s.typ != sys.SOCK_STREAM)
 	return sent, err
 }
 
@@ -88,7 +100,7 @@ func (n *Net) Recvmsg(t *vfs.Task, d *vfs.Description, p []byte, maxfds, flags i
 		release(t, m.fds[maxfds:])
 		m.fds = m.fds[:maxfds:maxfds]
 	}
-	return m.n, m.fds, msgflags, nil
+	return m.length(flags), m.fds, msgflags, nil
 }
 
 // Sendfile limits: MAX_RW_COUNT, and how much travels at a time.

@@ -1,6 +1,6 @@
-// Package net is the simulated kernel's network namespace: TCP over loopback,
-// Unix domain sockets, poll, epoll, and a bridge from real TCP connections. It
-// does what net/ipv4/tcp.c, net/unix/af_unix.c and fs/eventpoll.c of Linux do, as
+// Package net is the simulated kernel's network namespace: TCP and UDP over
+// loopback, Unix domain sockets, poll, epoll, and a bridge from real TCP
+// connections. It does what net/ipv4/tcp.c, udp.c, net/unix/af_unix.c and fs/eventpoll.c of Linux do, as
 // seen through the system calls; the tests run one table of scenarios against
 // this package and against the real kernel.
 //
@@ -37,7 +37,10 @@
 //   - Where some sockets on a port have SO_REUSEPORT and others SO_REUSEADDR, the
 //     rule of inet_bind_conflict holds; Linux's shortcut around it (fastreuseport)
 //     sometimes lets more pass.
-//   - No datagram sockets, no out-of-band data, no credentials messages.
+//   - UDP's receive buffer has room again as soon as a datagram is received, where
+//     Linux waits until a quarter of it was. Where sockets share a UDP port, those
+//     with SO_REUSEPORT let each other in only if they conflict with no other.
+//   - No out-of-band data, no credentials messages, no broadcast, no multicast.
 //   - Descriptors in flight over sockets that nobody holds any more are not
 //     collected when they hold each other.
 package net
@@ -66,6 +69,7 @@ type Net struct {
 	ports     map[uint16]map[*portUse]struct{}
 	timeWaits []*portUse           // by when they expire
 	listeners map[uint16][]*socket // of TCP, in order of listen
+	udp       []*portUse           // of UDP, the youngest first
 	abstract  map[abstractName]*socket
 	listening []*socket // all, in order of listen
 }
@@ -114,19 +118,22 @@ func checkType(domain, typ, proto int) error {
 	}
 	switch domain {
 	case sys.AF_INET, sys.AF_INET6:
-		switch {
-		case typ != sys.SOCK_STREAM:
+		want := sys.IPPROTO_TCP
+		switch typ {
+		case sys.SOCK_STREAM:
+		case sys.SOCK_DGRAM:
+			want = ipprotoUDP
+		default:
 			return sys.ESOCKTNOSUPPORT
-		case proto != sys.IPPROTO_IP && proto != sys.IPPROTO_TCP:
+		}
+		if proto != sys.IPPROTO_IP && proto != want {
 			return sys.EPROTONOSUPPORT
 		}
 	case sys.AF_UNIX:
 		switch {
 		case proto != 0 && proto != sys.AF_UNIX:
 			return sys.EPROTONOSUPPORT
-		case typ == sys.SOCK_DGRAM:
-			return sys.EPROTONOSUPPORT // not simulated
-		case typ != sys.SOCK_STREAM && typ != sys.SOCK_SEQPACKET:
+		case typ != sys.SOCK_STREAM && typ != sys.SOCK_DGRAM && typ != sys.SOCK_SEQPACKET && typ != sockRaw:
 			return sys.ESOCKTNOSUPPORT
 		}
 	default:
@@ -134,6 +141,9 @@ func checkType(domain, typ, proto int) error {
 	}
 	return nil
 }
+
+// sockRaw is SOCK_RAW, which unix_create takes for SOCK_DGRAM.
+const sockRaw = 3
 
 // Limits of __sock_create: AF_MAX and SOCK_MAX, less one.
 const (
@@ -161,7 +171,9 @@ func (n *Net) Socketpair(t *vfs.Task, domain, typ, proto int) (a, b *vfs.Descrip
 	}
 	x, y := n.newSocket(domain, typ&^typeFlags), n.newSocket(domain, typ&^typeFlags)
 	for _, s := range []*socket{x, y} {
-		s.state = established
+		if s.dg == nil {
+			s.state = established
+		}
 		s.remote = sys.SockAddr{Family: sys.AF_UNIX}
 	}
 	x.peer, y.peer = y, x

@@ -38,7 +38,7 @@ func (n *Net) SetsockoptInt(t *vfs.Task, d *vfs.Description, level, opt, value i
 			s.opts.reuseAddr = on
 			s.updateUse()
 		case sys.SO_REUSEPORT:
-			if !s.tcp() && on {
+			if !s.inet() && on {
 				return sys.EOPNOTSUPP
 			}
 			s.opts.reusePort = on
@@ -55,8 +55,11 @@ func (n *Net) SetsockoptInt(t *vfs.Task, d *vfs.Description, level, opt, value i
 			return sys.ENOPROTOOPT
 		}
 	case sys.IPPROTO_TCP:
-		if !s.tcp() {
+		switch {
+		case !s.inet():
 			return sys.EOPNOTSUPP
+		case !s.tcp():
+			return sys.ENOPROTOOPT
 		}
 		switch opt {
 		case sys.TCP_NODELAY:
@@ -69,7 +72,7 @@ func (n *Net) SetsockoptInt(t *vfs.Task, d *vfs.Description, level, opt, value i
 			return sys.ENOPROTOOPT
 		}
 	case sys.IPPROTO_IPV6:
-		if !s.tcp() {
+		if !s.inet() {
 			return sys.EOPNOTSUPP
 		}
 		if s.domain != sys.AF_INET6 || opt != sys.IPV6_V6ONLY {
@@ -80,7 +83,7 @@ func (n *Net) SetsockoptInt(t *vfs.Task, d *vfs.Description, level, opt, value i
 		}
 		s.opts.v6only = on
 	default:
-		if !s.tcp() {
+		if !s.inet() {
 			return sys.EOPNOTSUPP
 		}
 		return sys.ENOPROTOOPT
@@ -137,7 +140,7 @@ func (n *Net) GetsockoptInt(t *vfs.Task, d *vfs.Description, level, opt int) (in
 		return 0, sys.ENOPROTOOPT
 	case sys.IPPROTO_TCP:
 		if !s.tcp() {
-			return 0, sys.EOPNOTSUPP
+			break
 		}
 		switch opt {
 		case sys.TCP_NODELAY:
@@ -151,6 +154,10 @@ func (n *Net) GetsockoptInt(t *vfs.Task, d *vfs.Description, level, opt int) (in
 	case sys.IPPROTO_IPV6:
 		if s.domain == sys.AF_INET6 && opt == sys.IPV6_V6ONLY {
 			return toInt(s.opts.v6only), nil
+		}
+	case sys.IPPROTO_IP:
+		if s.inet() {
+			return 0, sys.ENOPROTOOPT
 		}
 	}
 	if s.domain != sys.AF_INET6 {

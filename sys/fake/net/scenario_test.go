@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -275,10 +276,12 @@ func (s *script) wait(ep, max int) {
 
 const stream = sys.SOCK_STREAM
 
-var scenarios = []struct {
+type scenario struct {
 	name string
 	run  func(s *script)
-}{
+}
+
+var scenarios = []scenario{
 	{"tcp-connection", func(s *script) {
 		l := s.socket("l", sys.AF_INET, stream)
 		s.poll(l)
@@ -1174,7 +1177,7 @@ func onReal(t *testing.T, want string, run func(*script)) string {
 // and compares both with testdata. Set UPDATE_SCENARIOS to write what the real
 // kernel does.
 func TestScenarios(t *testing.T) {
-	for _, sc := range scenarios {
+	for _, sc := range slices.Concat(scenarios, datagramScenarios) {
 		t.Run(sc.name, func(t *testing.T) {
 			golden := filepath.Join("testdata", sc.name+".txt")
 			want, err := os.ReadFile(golden)

@@ -65,6 +65,7 @@ type socket struct {
 	boundAddr  bool // SOCK_BINDADDR_LOCK: bind gave the address
 	autobound  bool // not SOCK_BINDPORT_LOCK: the kernel chose the port
 	opts       options
+	dg         *datagrams // of SOCK_DGRAM
 }
 
 // options are what setsockopt(2) sets.
@@ -84,6 +85,9 @@ type options struct {
 }
 
 func (n *Net) newSocket(domain, typ int) *socket {
+	if domain == sys.AF_UNIX && typ == sockRaw {
+		typ = sys.SOCK_DGRAM
+	}
 	n.mu.Lock()
 	n.inode++
 	ino := n.inode
@@ -91,6 +95,9 @@ func (n *Net) newSocket(domain, typ int) *socket {
 	s := &socket{net: n, domain: domain, typ: typ, ino: ino}
 	s.sndbuf.Store(defaultBuffer)
 	s.opts.rcvbuf = defaultBuffer
+	if typ == sys.SOCK_DGRAM {
+		s.dg = &datagrams{}
+	}
 	switch domain {
 	case sys.AF_INET:
 		s.local = sys.SockAddr{Family: domain, Addr: anyPort4}
@@ -119,7 +126,8 @@ func socketOf(d *vfs.Description) (*socket, error) {
 	return s, nil
 }
 
-func (s *socket) tcp() bool { return s.domain != sys.AF_UNIX }
+func (s *socket) inet() bool { return s.domain != sys.AF_UNIX }
+func (s *socket) tcp() bool  { return s.inet() && s.typ == sys.SOCK_STREAM }
 
 // wake tells everybody who waits for events; 0 is any, a change of state.
 func (s *socket) wake(events int16) {
@@ -141,7 +149,7 @@ func (s *socket) Read(t *vfs.Task, d *vfs.Description, p []byte) (int, error) {
 
 // Write implements vfs.File.
 func (s *socket) Write(t *vfs.Task, d *vfs.Description, p []byte) (int, error) {
-	return s.send(t, p, nil, d.Nonblock())
+	return s.send(t, p, nil, d.Nonblock(), false)
 }
 
 // Stat implements vfs.File: an inode of sockfs.
@@ -155,6 +163,9 @@ func (s *socket) Queue() *sched.Queue { return &s.q }
 
 // Ready implements vfs.File: tcp_poll and unix_poll.
 func (s *socket) Ready() int16 {
+	if s.dg != nil {
+		return s.readyDatagram()
+	}
 	s.mu.Lock()
 	var ev int16
 	if s.listen != nil {
@@ -245,6 +256,9 @@ func (n *Net) Getpeername(t *vfs.Task, d *vfs.Description) (sys.SockAddr, error)
 	s, err := socketOf(d)
 	if err != nil {
 		return sys.SockAddr{}, err
+	}
+	if s.dg != nil {
+		return s.peerName()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

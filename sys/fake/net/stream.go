@@ -104,7 +104,13 @@ func (s *socket) sendTo() (*socket, error) {
 // send is sendmsg: in blocking mode it sends all of p. An error after some bytes
 // were sent is left for the next call. The references to fds are the caller's
 // until a byte was sent.
-func (s *socket) send(t *vfs.Task, p []byte, fds []*vfs.Description, nonblock bool) (sent int, err error) {
+func (s *socket) send(t *vfs.Task, p []byte, fds []*vfs.Description, nonblock, more bool) (sent int, err error) {
+	switch {
+	case s.dg != nil && s.inet():
+		return s.sendUDP(p, more)
+	case s.dg != nil:
+		return s.sendUnixDatagram(t, p, fds, nonblock)
+	}
 	if len(p) == 0 && s.typ == sys.SOCK_STREAM {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -144,12 +150,16 @@ func (s *socket) send(t *vfs.Task, p []byte, fds []*vfs.Description, nonblock bo
 // message is what one receive found.
 type message struct {
 	n         int
+	size      int                // of the record or datagram
 	fds       []*vfs.Description // the receiver has a reference to each
 	truncated bool
 }
 
 // tryRecv takes what there is. EAGAIN: nothing yet.
 func (s *socket) tryRecv(p []byte, peek bool) (m message, err error) {
+	if s.dg != nil {
+		return s.tryRecvDatagram(p, peek)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	records := s.typ == sys.SOCK_SEQPACKET
@@ -165,7 +175,8 @@ func (s *socket) tryRecv(p []byte, peek bool) (m message, err error) {
 		}
 	}
 	if s.rcv.len() > 0 || records && len(s.rcv.marks) > 0 {
-		m.n, m.fds, m.truncated = s.rcv.read(p, records, peek)
+		m.n, m.size, m.fds = s.rcv.read(p, records, peek)
+		m.truncated = m.n < m.size
 		if peek {
 			for _, d := range m.fds {
 				d.Incref()
@@ -205,6 +216,9 @@ func (s *socket) recvMessageUntil(t *vfs.Task, p []byte, nonblock, peek bool, un
 		m, err := s.tryRecv(p, peek)
 		if err != sys.EAGAIN || nonblock {
 			return m, err
+		}
+		if s.recvEnds() {
+			return m, nil
 		}
 		if err := w.sleep(t, &s.q, until); err != nil {
 			return m, err
@@ -297,6 +311,9 @@ func (n *Net) Shutdown(t *vfs.Task, d *vfs.Description, how int) error {
 		return sys.EINVAL
 	}
 	mask := how + 1 // SHUT_RD, SHUT_WR, SHUT_RDWR to RCV_SHUTDOWN, SEND_SHUTDOWN, both
+	if s.dg != nil {
+		return s.shutdownDatagram(mask)
+	}
 	if s.tcp() {
 		return s.shutdownTCP(t, mask)
 	}
@@ -347,6 +364,10 @@ func (s *socket) shutdownTCP(t *vfs.Task, mask int) error {
 
 // close is the end of the socket, tcp_close and unix_release_sock. t may be nil.
 func (s *socket) close(t *vfs.Task) {
+	if s.dg != nil {
+		s.closeDatagram(t)
+		return
+	}
 	s.stopListening(t)
 	s.abandonConnect()
 
