@@ -57,20 +57,17 @@ func (p *process) commit(c cred) {
 }
 
 // setids is what setresuid(2) and setresgid(2) do with three ids: -1 leaves one
-// as it is; without the capability each must be one of the current three.
+// as it is; without the capability each must be one of the current three. Ids are
+// the low 32 bits.
 func setids(ids [3]*uint32, to [3]int, capable bool) error {
 	cur := [3]uint32{*ids[0], *ids[1], *ids[2]}
 	for _, id := range to {
-		// -1 is (uid_t)-1, which is also how 4294967295 arrives.
-		if id < -1 || id > 1<<32-1 {
-			return sys.EINVAL
-		}
-		if id != -1 && id != 1<<32-1 && !capable && !slices.Contains(cur[:], uint32(id)) {
+		if uint32(id) != 1<<32-1 && !capable && !slices.Contains(cur[:], uint32(id)) {
 			return sys.EPERM
 		}
 	}
 	for i, id := range to {
-		if id != -1 && id != 1<<32-1 {
+		if uint32(id) != 1<<32-1 {
 			*ids[i] = uint32(id)
 		}
 	}
@@ -129,7 +126,7 @@ func (p *process) setgroups(gids []int) error {
 	}
 	c.groups = make([]uint32, 0, len(gids))
 	for _, g := range gids {
-		if g < 0 || g >= 1<<32-1 {
+		if uint32(g) == 1<<32-1 {
 			return sys.EINVAL
 		}
 		c.groups = append(c.groups, uint32(g))
@@ -233,7 +230,9 @@ func (c cred) afterExec(file *sys.Stat, nosuid bool) cred {
 	if c.euid == 0 {
 		c.effective = c.permitted
 	}
-	c.dumpable = c.euid == old.ruid && c.egid == old.rgid
+	// begin_new_exec, and commit_creds after it.
+	c.dumpable = old.euid == old.ruid && old.egid == old.rgid &&
+		c.euid == old.euid && c.egid == old.egid && c.permitted&^old.permitted == 0
 	return c
 }
 

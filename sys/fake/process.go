@@ -190,11 +190,14 @@ func (p *process) setpgid(pid, pgid int) error {
 	m := p.m
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if pgid < 0 {
-		return sys.EINVAL
-	}
 	if pid == 0 {
 		pid = p.pid
+	}
+	if pgid == 0 {
+		pgid = pid
+	}
+	if pgid < 0 {
+		return sys.EINVAL
 	}
 	q := m.find(pid)
 	if q == nil {
@@ -212,9 +215,6 @@ func (p *process) setpgid(pid, pgid int) error {
 	}
 	if q.sid == q.pid {
 		return sys.EPERM
-	}
-	if pgid == 0 {
-		pgid = q.pid
 	}
 	if pgid != q.pid && !slices.ContainsFunc(m.procs, func(o *process) bool {
 		return o.pgid == pgid && o.sid == p.sid

@@ -48,7 +48,7 @@ func (t *thread) Openat2(dirfd int, path string, how sys.OpenHow) (fd int, err e
 	t.note(path)
 	var dir vfs.Path
 	beneath := how.Resolve&(sys.RESOLVE_BENEATH|sys.RESOLVE_IN_ROOT) != 0
-	if dirfd != sys.AT_FDCWD && (beneath || !strings.HasPrefix(path, "/")) {
+	if dirfd != sys.AT_FDCWD && path != "" && (beneath || !strings.HasPrefix(path, "/")) {
 		d, err := t.p.fds.get(dirfd)
 		if err != nil {
 			return -1, err

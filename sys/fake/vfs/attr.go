@@ -122,6 +122,12 @@ func (k *Tree) chown(t *Task, p Path, uid, gid int) error {
 	if err := p.Mount.wantWrite(t); err != nil {
 		return err
 	}
+	if uint32(uid) == 1<<32-1 { // (uid_t)-1
+		uid = -1
+	}
+	if uint32(gid) == 1<<32-1 {
+		gid = -1
+	}
 	ino := p.Dentry.inode
 	c := t.Cred
 	owner, capable := c.Uid == ino.uid.Load(), c.Has(sys.CAP_CHOWN)

@@ -32,7 +32,7 @@
 //     instead of SIGBUS, and storing to a hole through a mapping takes no space.
 //   - A failed write to a read-only mount and to a read-only filesystem are the
 //     same: both are checked where Linux checks the filesystem's flag.
-//   - O_TMPFILE is not supported (EOPNOTSUPP), and nothing can be unmounted.
+//   - Nothing can be unmounted.
 //   - F_SEAL_WRITE gets EBUSY once a file was mapped to be written, also after
 //     the mapping is gone.
 //   - There are no ACLs, quotas, extended attributes, leases or idmapped mounts.

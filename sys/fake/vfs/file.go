@@ -334,11 +334,14 @@ func (d *Description) Getdents(t *Task) ([]sys.Dirent, error) {
 // Mmap is mmap(2): the memory of a shared mapping is the file's own, that of a
 // private one a copy. EACCES: the access mode does not allow it.
 func (d *Description) Mmap(t *Task, off int64, length, prot, flags int) ([]byte, error) {
-	if length <= 0 || off < 0 || off%pageSize != 0 {
+	if length <= 0 || off%pageSize != 0 {
 		return nil, sys.EINVAL
 	}
 	if d.IsPath() {
 		return nil, sys.EBADF
+	}
+	if off < 0 { // file_mmap_ok
+		return nil, sys.EOVERFLOW
 	}
 	shared := flags&sys.MAP_SHARED != 0
 	if shared == (flags&sys.MAP_PRIVATE != 0) {

@@ -22,12 +22,23 @@ func prepareMode(t *Task, dir *Inode, mode, keep uint32) uint32 {
 // for writing and every check was made.
 func (w *walker) create(name string, mode, keep uint32) *Dentry {
 	dir := w.path.Dentry.inode
+	ino := w.newInode(dir, mode, keep)
+	d := &Dentry{name: strings.Clone(name), inode: ino}
+	dir.dir.add(w.path.Dentry, d)
+	if ino.isDir() {
+		dir.nlink.Add(1)
+	}
+	dir.touchMC(ino.mtime.Load())
+	return d
+}
+
+// newInode makes an inode for the directory dir: inode_init_owner.
+func (w *walker) newInode(dir *Inode, mode, keep uint32) *Inode {
 	if mode&sys.S_IFMT == sys.S_IFLNK {
 		mode = sys.S_IFLNK | 0o777
 	} else {
 		mode = prepareMode(w.t, dir, mode, keep)
 	}
-	// inode_init_owner
 	gid := w.t.Cred.Gid
 	if dir.mode.Load()&sys.S_ISGID != 0 {
 		gid = dir.gid.Load()
@@ -35,15 +46,7 @@ func (w *walker) create(name string, mode, keep uint32) *Dentry {
 			mode |= sys.S_ISGID
 		}
 	}
-	now := w.k.now(w.t)
-	ino := dir.fs.newInode(mode, w.t.Cred.Uid, gid, now)
-	d := &Dentry{name: strings.Clone(name), inode: ino}
-	dir.dir.add(w.path.Dentry, d)
-	if ino.isDir() {
-		dir.nlink.Add(1)
-	}
-	dir.touchMC(now)
-	return d
+	return dir.fs.newInode(mode, w.t.Cred.Uid, gid, w.k.now(w.t))
 }
 
 // mayCreate is may_create for a name that does not exist.

@@ -1,6 +1,10 @@
 package vfs
 
-import "github.com/httpjail/httpjail/sys"
+import (
+	"strconv"
+
+	"github.com/httpjail/httpjail/sys"
+)
 
 // oLargefile is what open(2) adds on 64-bit machines, and F_GETFL shows.
 const oLargefile = 0x8000
@@ -113,7 +117,7 @@ func (k *Tree) openPath(t *Task, dirfd Path, path string, op *opening, lookup in
 	case op.how.Flags&sys.O_PATH != 0:
 		_, err = w.lookup(dirfd, path)
 	case op.how.Flags&oTmpfile != 0:
-		err = w.tmpfile(dirfd, path)
+		err = w.tmpfile(dirfd, path, op.how.Mode)
 	default:
 		err = w.open(dirfd, path, op)
 	}
@@ -124,8 +128,9 @@ func (k *Tree) openPath(t *Task, dirfd Path, path string, op *opening, lookup in
 	return w.path, nil
 }
 
-// tmpfile is do_tmpfile of a filesystem without O_TMPFILE.
-func (w *walker) tmpfile(dirfd Path, path string) error {
+// tmpfile is do_tmpfile: a file without a name, in the directory at path. There
+// is no linkat(2) that could give it one.
+func (w *walker) tmpfile(dirfd Path, path string, mode uint32) error {
 	w.flags |= lookupDirectory
 	p, err := w.lookup(dirfd, path)
 	if err != nil {
@@ -137,7 +142,15 @@ func (w *walker) tmpfile(dirfd Path, path string) error {
 	if err := p.Dentry.inode.permission(w.t, p.Mount, mayWrite|mayExec); err != nil {
 		return err
 	}
-	return sys.EOPNOTSUPP
+	dir := p.Dentry.inode
+	if dir.magic != nil {
+		return sys.EOPNOTSUPP
+	}
+	ino := w.newInode(dir, sys.S_IFREG|mode&allModes, allModes)
+	ino.nlink.Store(0)
+	name := "#" + strconv.FormatUint(ino.ino, 10)
+	w.path = Path{p.Mount, &Dentry{name: name, parent: p.Dentry, inode: ino, removed: true}}
+	return nil
 }
 
 // open is path_openat for a plain open: the walk, open_last_lookups and do_open.

@@ -314,6 +314,9 @@ func (l *fileLocks) unposix(owner any) {
 // called when the process closes any descriptor of the file, and at its death,
 // for each descriptor: see fcntl(2).
 func (k *Tree) DropPosixLocks(owner any, d *Description) {
+	if d.IsPath() { // filp_flush: such a descriptor locks nothing
+		return
+	}
 	l := d.lockContext()
 	l.mu.Lock()
 	defer l.mu.Unlock()
