@@ -20,7 +20,8 @@ type Kernel struct {
 	Root bool
 	// Files are the files of testdata whose cases run; nil is all.
 	Files []string
-	// Exec starts [Program] as a process with the given argv, in an empty
+	// Exec starts [Program] as a process, the leader of its group, with the
+	// given argv, in an empty
 	// working directory that belongs to its user, with /dev/null and its own
 	// /proc/self/exe in sight, and returns when it has ended what it wrote to
 	// its standard output. The environment of what it spawns is its own.

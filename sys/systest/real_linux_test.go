@@ -47,11 +47,12 @@ func realKernel(fs, base string, uid int) Kernel {
 		defer cancel()
 		cmd := exec.CommandContext(ctx, "/proc/self/exe")
 		cmd.Args, cmd.Env, cmd.Dir = argv, Environ(), dir
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		if uid != os.Getuid() {
 			if err := os.Chown(dir, uid, uid); err != nil {
 				return nil, err
 			}
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
+			cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}
 		}
 		var errs bytes.Buffer
 		cmd.Stdin, cmd.Stderr = bytes.NewReader(stdin), &errs
