@@ -3,6 +3,7 @@ package systest
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,10 +34,12 @@ func (a *agent) addr(s string) sys.SockAddr {
 	if ap, err := netip.ParseAddrPort(s); err == nil {
 		return sys.InetAddr(ap)
 	}
-	switch s {
-	case "none":
+	switch {
+	case strings.Contains(s, "$"):
+		panic(scriptError("unknown, a name is known on the next line: " + s))
+	case s == "none":
 		return sys.SockAddr{}
-	case "unnamed":
+	case s == "unnamed":
 		return sys.UnixAddr("")
 	}
 	return sys.UnixAddr(s)
@@ -75,7 +78,15 @@ var socketCommands = map[string]command{
 		fd, err := a.s.Socket(w.flags(1, domains), w.flags(2, types), w.optNum(3, 0))
 		return a.newFd(w.str(0), fd, err)
 	},
-	"bind":   func(a *agent, w args) string { return ok(a.s.Bind(a.fd(w.str(0)), a.addr(w.str(1)))) },
+	"bind": func(a *agent, w args) string { return ok(a.s.Bind(a.fd(w.str(0)), a.addr(w.str(1)))) },
+	// bindto FD OTHER binds to the address of another socket.
+	"bindto": func(a *agent, w args) string {
+		addr, err := a.s.Getsockname(a.fd(w.str(1)))
+		if err != nil {
+			return "sockname " + errName(err)
+		}
+		return ok(a.s.Bind(a.fd(w.str(0)), addr))
+	},
 	"listen": func(a *agent, w args) string { return ok(a.s.Listen(a.fd(w.str(0)), w.optNum(1, 16))) },
 	// accept NAME FD [FLAGS]
 	"accept": func(a *agent, w args) string {
@@ -266,11 +277,12 @@ var epollCommands = map[string]command{
 		if err != nil {
 			return errName(err)
 		}
-		s := strconv.Itoa(n)
+		words := []string{strconv.Itoa(n)}
 		for _, e := range ev[:n] {
-			s += " " + a.fdName(int(e.Fd)) + ":" + eventString(int(e.Events))
+			words = append(words, a.fdName(int(e.Fd))+":"+eventString(int(e.Events)))
 		}
-		return s
+		slices.Sort(words[1:]) // their order is nobody's promise
+		return strings.Join(words, " ")
 	},
 }
 
