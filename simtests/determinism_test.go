@@ -18,6 +18,7 @@ func TestSameSeedSameTrace(t *testing.T) {
 	for _, conf := range []string{
 		fmt.Sprintf(seed, "prefork", "flock", few+seedFiles),
 		fmt.Sprintf(seed, "worker", "sysvsem", fewThreads),
+		eventConf(fewThreads),
 	} {
 		sameTrace(t, *repeats, scenario{"serve and stop", func(o *operator) { serveAndStop(o, conf) }})
 		sameTrace(t, max(1, *repeats/10), scenario{"kill a child", func(o *operator) { o.kills = 1; killChild(o, conf) }})
