@@ -7,10 +7,12 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/httpjail/httpjail/sys"
 	"github.com/httpjail/httpjail/sys/conn"
+	"github.com/httpjail/httpjail/sys/fake"
 )
 
 // eventConf is seed for event, which has no accept mutex.
@@ -439,4 +441,38 @@ func maxRequests(o *operator, conf string) {
 	o.mustGet("/", 200)
 	o.must("kill -TERM", o.s.Kill(srv.pid, sys.SIGTERM))
 	o.stopped(srv, before)
+}
+
+// TestEventWithoutDescriptors: where a child has no descriptor left for a new
+// connection, the one that has waited longest for a request gives its own. Only
+// on the simulated kernel: a Go program on the real one raises its soft limit,
+// and the operator could not raise a hard one again.
+func TestEventWithoutDescriptors(t *testing.T) {
+	runFake(t, scenario{"event/no descriptors", func(o *operator) {
+		o.site()
+		o.configure(eventConf(oneLoop))
+		before := o.list(o.jail() + "/var/run")
+		old, err := o.s.Getrlimit(sys.RLIMIT_NOFILE)
+		o.must("getrlimit", err)
+		o.must("setrlimit", o.s.Setrlimit(sys.RLIMIT_NOFILE, sys.Rlimit{Cur: 30, Max: old.Max}))
+		srv := o.start()
+		o.must("setrlimit", o.s.Setrlimit(sys.RLIMIT_NOFILE, old))
+		srv.ready()
+		var all []*client
+		for range 60 {
+			c := o.connect()
+			c.send(getPage)
+			c.expect("GET", 200)
+			all = append(all, c)
+		}
+		all[0].closed()
+		last := all[len(all)-1]
+		last.send(getPage)
+		last.expect("GET", 200)
+		for _, c := range all[1:] {
+			c.Close()
+		}
+		o.must("kill -TERM", o.s.Kill(srv.pid, sys.SIGTERM))
+		o.stopped(srv, before)
+	}}, fake.Deterministic, 1)
 }
