@@ -28,7 +28,8 @@ func IsChild(argv []string) bool { return len(argv) == 2 && argv[1] == childArg 
 //	httpjail child          a child, started by a parent only
 //
 // The environment variable HTTPJAIL_BACKEND names the backend in the first
-// line of output.
+// line of output. A child has HTTPJAIL_CHILDREN, the number of children that
+// share the processors.
 func Program(s sys.Sys, argv, env []string) int {
 	switch {
 	case IsChild(argv):
