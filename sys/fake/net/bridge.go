@@ -102,8 +102,8 @@ type carried struct {
 	out  chan struct{} // holds a token when sim may have become readable
 }
 
-// notify implements watcher.
-func (c *carried) notify(int16) bool {
+// Notify implements sched.Watcher.
+func (c *carried) Notify(int16) bool {
 	for _, ch := range []chan struct{}{c.in, c.out} {
 		select {
 		case ch <- struct{}{}:
@@ -128,8 +128,8 @@ var errStopped = errors.New("net: the bridge stopped")
 func (b *Bridge) carry(real stdnet.Conn) {
 	c := &carried{b: b, real: real, in: make(chan struct{}, 1), out: make(chan struct{}, 1)}
 	c.sim = b.net.external(real.RemoteAddr(), b.to)
-	c.sim.watch.add(c, false)
-	defer c.sim.watch.remove(c)
+	c.sim.q.Watch(c, false)
+	defer c.sim.q.Unwatch(c)
 	if err := c.connect(); err != nil {
 		kill(real)
 		c.sim.abort(nil)

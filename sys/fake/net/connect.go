@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/httpjail/httpjail/sys"
+	"github.com/httpjail/httpjail/sys/fake/sched"
 	"github.com/httpjail/httpjail/sys/fake/vfs"
 )
 
@@ -16,6 +17,7 @@ const synTimeout = 127 * time.Second
 // listener is what a listening socket has more than others: its accept queue.
 // The listening socket's mu guards it.
 type listener struct {
+	sched    *sched.Sched
 	backlog  int
 	queue    []*socket // established, to be accepted
 	deferred []*socket // established, and waiting for data: TCP_DEFER_ACCEPT
@@ -69,7 +71,7 @@ func (n *Net) Listen(t *vfs.Task, d *vfs.Description, backlog int) error {
 		return sys.EINVAL
 	}
 	s.state = listening
-	s.listen = &listener{backlog: backlog}
+	s.listen = &listener{sched: t.Thread.Sched(), backlog: backlog}
 	n.mu.Lock()
 	n.listening = append(n.listening, s)
 	n.mu.Unlock()
@@ -202,14 +204,19 @@ func (s *socket) establish(client *socket) {
 	}
 	if s.opts.deferAccept > 0 {
 		c.from = s
-		s.listen.deferred = append(s.listen.deferred, c)
+		l := s.listen
+		l.deferred = append(l.deferred, c)
+		// The answer to the SYN is sent again at the end of that time, and the
+		// client's answer to it is taken without data: tcp_check_req.
+		l.sched.At(l.sched.Now()+time.Duration(retransToSecs(s.opts.deferAccept))*time.Second, func() { s.undefer(c) })
 		return
 	}
 	s.listen.queue = append(s.listen.queue, c)
 	s.wake(sys.POLLIN)
 }
 
-// undefer moves a connection that got data, or its end, to the accept queue.
+// undefer moves a connection that got data, or its end, or waited for them as long
+// as TCP_DEFER_ACCEPT says, to the accept queue.
 func (s *socket) undefer(c *socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

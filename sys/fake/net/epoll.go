@@ -24,15 +24,14 @@ const maxNests = 4
 
 // epoll is struct eventpoll. It implements vfs.File.
 type epoll struct {
-	ino   uint64
-	watch watchers    // epolls that watch this one
-	q     sched.Queue // those who wait for it
+	ino uint64
+	q   sched.Queue // those who poll it, and epolls that watch it: poll_wait
+	wq  sched.Queue // those in epoll_wait
 
-	mu      sync.Mutex
-	items   map[epollKey]*epollItem
-	foreign []*epollItem // items without watchers, in order of addition
+	mu    sync.Mutex
+	items map[epollKey]*epollItem
 
-	lock  sync.Mutex   // may be taken under any socket.mu
+	lock  sync.Mutex   // may be taken under any file's lock
 	ready []*epollItem // in the order of becoming ready
 }
 
@@ -48,19 +47,12 @@ type epollItem struct {
 	ep   *epoll
 	key  epollKey
 	data sys.EpollEvent // what epoll_ctl gave; its Events are below
-	seen uint32         // foreign and edge-triggered: the events reported last
 
 	// Guarded by ep.lock.
 	events uint32
 	queued bool
 	dead   bool
 }
-
-// watchable is a file that tells its watchers of each event.
-type watchable interface{ watchersOf() *watchers }
-
-func (s *socket) watchersOf() *watchers { return &s.watch }
-func (ep *epoll) watchersOf() *watchers { return &ep.watch }
 
 // EpollCreate is epoll_create1(2).
 func (n *Net) EpollCreate() *vfs.Description {
@@ -108,11 +100,7 @@ func (n *Net) EpollCtl(t *vfs.Task, epd *vfs.Description, op, fd int, target *vf
 		}
 		it = &epollItem{ep: ep, key: key, data: ev, events: ev.Events | sys.EPOLLERR | sys.EPOLLHUP}
 		ep.items[key] = it
-		if w, ok := target.File.(watchable); ok {
-			w.watchersOf().add(it, ev.Events&sys.EPOLLEXCLUSIVE != 0)
-		} else {
-			ep.foreign = append(ep.foreign, it)
-		}
+		target.File.Queue().Watch(it, ev.Events&sys.EPOLLEXCLUSIVE != 0)
 	case sys.EPOLL_CTL_DEL:
 		if it == nil {
 			return sys.ENOENT
@@ -126,7 +114,7 @@ func (n *Net) EpollCtl(t *vfs.Task, epd *vfs.Description, op, fd int, target *vf
 		ep.lock.Lock()
 		exclusive := it.events&sys.EPOLLEXCLUSIVE != 0
 		if !exclusive {
-			it.data, it.seen, it.events = ev, 0, ev.Events|sys.EPOLLERR|sys.EPOLLHUP
+			it.data, it.events = ev, ev.Events|sys.EPOLLERR|sys.EPOLLHUP
 		}
 		ep.lock.Unlock()
 		if exclusive {
@@ -135,24 +123,22 @@ func (n *Net) EpollCtl(t *vfs.Task, epd *vfs.Description, op, fd int, target *vf
 	default:
 		return sys.EINVAL
 	}
-	if it.poll() != 0 {
-		it.notify(0)
-	} else if ep.isForeign(it) {
-		ep.q.Wake(1) // so that a sleeper enters the new file's queue
+	if it.poll() != 0 && !it.isQueued() {
+		it.Notify(0)
 	}
 	return nil
 }
 
-func (ep *epoll) isForeign(it *epollItem) bool { return slices.Contains(ep.foreign, it) }
+func (it *epollItem) isQueued() bool {
+	it.ep.lock.Lock()
+	defer it.ep.lock.Unlock()
+	return it.queued
+}
 
 // remove is ep_remove. ep.mu is held.
 func (ep *epoll) remove(it *epollItem) {
 	delete(ep.items, it.key)
-	if w, ok := it.key.d.File.(watchable); ok {
-		w.watchersOf().remove(it)
-	} else {
-		ep.foreign = slices.DeleteFunc(ep.foreign, func(x *epollItem) bool { return x == it })
-	}
+	it.key.d.File.Queue().Unwatch(it)
 	ep.lock.Lock()
 	defer ep.lock.Unlock()
 	it.dead = true
@@ -161,11 +147,17 @@ func (ep *epoll) remove(it *epollItem) {
 	}
 }
 
-// forget is eventpoll_release: the item's file is gone.
-func (ep *epoll) forget(it *epollItem) {
+// Released implements vfs.ReleaseWatcher: eventpoll_release_file.
+func (it *epollItem) Released(d *vfs.Description) {
+	if d != it.key.d {
+		return // another description of the same file
+	}
+	ep := it.ep
 	ep.mu.Lock()
 	defer ep.mu.Unlock()
-	ep.remove(it)
+	if ep.items[it.key] == it {
+		ep.remove(it)
+	}
 }
 
 // depth is how many levels of epolls are below and including ep; negative when
@@ -195,12 +187,9 @@ func (ep *epoll) depth(root *epoll) int {
 
 // height is how many levels of epolls watch ep.
 func (ep *epoll) height(n *Net) int {
-	ep.watch.mu.Lock()
-	list := slices.Clone(ep.watch.list)
-	ep.watch.mu.Unlock()
 	highest := 0
-	for _, x := range list {
-		if it, ok := x.w.(*epollItem); ok {
+	for _, w := range ep.q.Watchers() {
+		if it, ok := w.(*epollItem); ok {
 			highest = max(highest, it.ep.height(n)+1)
 		}
 	}
@@ -219,8 +208,8 @@ func (it *epollItem) poll() uint32 {
 	return uint32(uint16(it.key.d.Ready())) & want
 }
 
-// notify implements watcher: ep_poll_callback.
-func (it *epollItem) notify(events int16) bool {
+// Notify implements sched.Watcher: ep_poll_callback.
+func (it *epollItem) Notify(events int16) bool {
 	ep := it.ep
 	ep.lock.Lock()
 	want := it.events &^ uint32(epollPrivate)
@@ -233,8 +222,8 @@ func (it *epollItem) notify(events int16) bool {
 		ep.ready = append(ep.ready, it)
 	}
 	ep.lock.Unlock()
-	woken := ep.q.Wake(1) > 0
-	ep.watch.notify(sys.POLLIN)
+	woken := ep.wq.Wake(1) > 0
+	ep.q.WakeEvents(1, sys.POLLIN)
 	return woken
 }
 
@@ -268,22 +257,8 @@ func (n *Net) EpollWait(t *vfs.Task, epd *vfs.Description, events []sys.EpollEve
 // await sleeps until there may be something, unless there is something at once.
 func (ep *epoll) await(t *vfs.Task, events []sys.EpollEvent, deadline time.Duration) (int, error) {
 	w := t.Thread.NewWaiter()
-	ep.q.AddExclusive(w)
-	defer ep.q.Remove(w)
-	ep.mu.Lock()
-	queues := make([]*sched.Queue, 0, len(ep.foreign))
-	for _, it := range ep.foreign {
-		queues = append(queues, it.key.d.File.Queue())
-	}
-	ep.mu.Unlock()
-	for _, q := range queues {
-		q.Add(w)
-	}
-	defer func() {
-		for _, q := range queues {
-			q.Remove(w)
-		}
-	}()
+	ep.wq.AddExclusive(w)
+	defer ep.wq.Remove(w)
 	if got := ep.collect(events); got > 0 {
 		return got, nil
 	}
@@ -297,8 +272,6 @@ func (ep *epoll) await(t *vfs.Task, events []sys.EpollEvent, deadline time.Durat
 func (ep *epoll) collect(events []sys.EpollEvent) (n int) {
 	ep.mu.Lock()
 	defer ep.mu.Unlock()
-	ep.pollForeign()
-
 	ep.lock.Lock()
 	ready := ep.ready
 	ep.ready = nil
@@ -333,31 +306,9 @@ func (ep *epoll) collect(events []sys.EpollEvent) (n int) {
 	more := len(ep.ready) > 0
 	ep.lock.Unlock()
 	if more {
-		ep.q.Wake(1) // ep_done_scan: the next sleeper may have the rest
+		ep.wq.Wake(1) // ep_done_scan: the next sleeper may have the rest
 	}
 	return n
-}
-
-// pollForeign looks at the files that have no watchers. ep.mu is held.
-func (ep *epoll) pollForeign() {
-	for _, it := range slices.Clone(ep.foreign) {
-		if it.key.d.Refs() == 0 {
-			ep.remove(it) // eventpoll_release
-			continue
-		}
-		got := it.poll()
-		isNew := got&^it.seen != 0
-		it.seen = 0
-		ep.lock.Lock()
-		if it.events&sys.EPOLLET != 0 {
-			it.seen = got
-		}
-		if isNew && !it.queued {
-			it.queued = true
-			ep.ready = append(ep.ready, it)
-		}
-		ep.lock.Unlock()
-	}
 }
 
 // Ready implements vfs.File: an epoll is readable when an item is ready.
@@ -367,7 +318,7 @@ func (ep *epoll) Ready() int16 {
 	ep.lock.Lock()
 	items := slices.Clone(ep.ready)
 	ep.lock.Unlock()
-	for _, it := range slices.Concat(items, ep.foreign) {
+	for _, it := range items {
 		if it.poll() != 0 {
 			return sys.POLLIN
 		}
@@ -392,11 +343,6 @@ func (ep *epoll) Stat(t *vfs.Task, st *sys.Stat) error {
 
 // Release implements vfs.File.
 func (ep *epoll) Release(t *vfs.Task) {
-	for _, x := range ep.watch.take() {
-		if it, ok := x.w.(*epollItem); ok {
-			it.ep.forget(it)
-		}
-	}
 	ep.mu.Lock()
 	defer ep.mu.Unlock()
 	for _, it := range ep.items {

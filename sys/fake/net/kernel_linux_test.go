@@ -160,6 +160,7 @@ func (k *hostKernel) Recv(fd int, p []byte, flags int) (int, error) {
 	n, _, err := unix.Recvfrom(fd, p, flags)
 	return n, err
 }
+func (k *hostKernel) Read(fd int, p []byte) (int, error) { return unix.Read(fd, p) }
 func (k *hostKernel) Sendmsg(fd int, p []byte, fds []int, flags int) (int, error) {
 	return unix.SendmsgN(fd, p, unix.UnixRights(fds...), nil, flags|unix.MSG_NOSIGNAL)
 }

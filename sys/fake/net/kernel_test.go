@@ -32,6 +32,7 @@ type kernel interface {
 	Pipe() (r, w int)
 	Send(fd int, p []byte, flags int) (int, error)
 	Recv(fd int, p []byte, flags int) (int, error)
+	Read(fd int, p []byte) (int, error)
 	Sendmsg(fd int, p []byte, fds []int, flags int) (int, error)
 	Recvmsg(fd int, p []byte, nfds, flags int) (n int, fds []int, msgflags int, err error)
 	Close(fd int) error
@@ -161,6 +162,7 @@ func (k *fakeKernel) Send(fd int, p []byte, flags int) (int, error) {
 func (k *fakeKernel) Recv(fd int, p []byte, flags int) (int, error) {
 	return k.n.Recv(k.t, k.fds[fd], p, flags)
 }
+func (k *fakeKernel) Read(fd int, p []byte) (int, error) { return k.fds[fd].Read(k.t, p) }
 func (k *fakeKernel) Sendmsg(fd int, p []byte, fds []int, flags int) (int, error) {
 	var ds []*vfs.Description
 	for _, f := range fds {

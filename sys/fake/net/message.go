@@ -110,8 +110,8 @@ const (
 )
 
 // Sendfile is sendfile(2) from a regular file to any description. off < 0: from
-// in's own offset, which moves. EINVAL: in cannot be read at an offset, or out
-// appends.
+// in's own offset, which moves. EINVAL: in is not a regular file or a block device, or
+// out appends.
 func (n *Net) Sendfile(t *vfs.Task, out, in *vfs.Description, off int64, count int) (sent int, err error) {
 	if in.IsPath() || out.IsPath() {
 		return 0, sys.EBADF
@@ -128,6 +128,13 @@ func (n *Net) Sendfile(t *vfs.Task, out, in *vfs.Description, off int64, count i
 		return 0, sys.EINVAL
 	}
 	count = min(count, maxCount)
+	var st sys.Stat
+	if err := in.File.Stat(t, &st); err != nil {
+		return 0, err
+	}
+	if f := st.Mode & sys.S_IFMT; count > 0 && f != sys.S_IFREG && f != sys.S_IFBLK { // splice_direct_to_actor
+		return 0, sys.EINVAL
+	}
 	buf := make([]byte, min(count, chunk))
 	for sent < count {
 		var got, put int

@@ -1,8 +1,8 @@
 // Package net is the simulated kernel's network namespace: TCP and UDP over
 // loopback, Unix domain sockets, poll, epoll, and a bridge from real TCP
-// connections. It does what net/ipv4/tcp.c, udp.c, net/unix/af_unix.c and fs/eventpoll.c of Linux do, as
-// seen through the system calls; the tests run one table of scenarios against
-// this package and against the real kernel.
+// connections. It does what tcp.c and udp.c in net/ipv4, net/unix/af_unix.c and
+// fs/eventpoll.c of Linux do, as seen through the system calls; the tests run one
+// table of scenarios against this package and against the real kernel.
 //
 // Segments travel at once: what one end sends is in the other's receive buffer
 // when the call returns, and so is a FIN or RST.
@@ -17,8 +17,9 @@
 //	  socket.mu        a listening socket
 //	    socket.mu      any other; never two at once
 //	      Net.mu       ports, listeners, abstract names
-//	      watchers.mu  who is told of a file's events
+//	      a sched.Queue
 //	        epoll.lock one epoll's list of ready items
+//	          a sched.Queue of the epoll's
 //
 // # Where it differs from Linux
 //
@@ -28,12 +29,6 @@
 //     accept makes room, where Linux sends SYN again after a second and longer.
 //     A blocking one gives up with ETIMEDOUT after [synTimeout], a non-blocking
 //     one never.
-//   - TCP_DEFER_ACCEPT waits for data without the fallback that its number of
-//     seconds stands for.
-//   - An edge-triggered epoll item for a file that is not a socket or an epoll
-//     (a pipe, a signalfd) reports an event when it becomes true, not again when
-//     more data comes. An epoll with such an item wakes those who sleep in its own
-//     epoll_wait, not those who poll it.
 //   - Where some sockets on a port have SO_REUSEPORT and others SO_REUSEADDR, the
 //     rule of inet_bind_conflict holds; Linux's shortcut around it (fastreuseport)
 //     sometimes lets more pass.

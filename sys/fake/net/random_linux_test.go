@@ -28,7 +28,7 @@ var ops = []string{
 	"add", "add", "mod", "del", "wait", "wait", "wait",
 }
 
-func steps() *rapid.Generator[[]step] {
+func stepsOf(ops []string) *rapid.Generator[[]step] {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
 		return step{
 			Op: rapid.SampledFrom(ops).Draw(t, "op"),
@@ -165,7 +165,7 @@ func TestRandomScripts(t *testing.T) {
 		t.Skip("there is no kernel to compare with")
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		list := steps().Draw(rt, "steps")
+		list := stepsOf(ops).Draw(rt, "steps")
 		var simulated string
 		onFake(t, func(k *fakeKernel) {
 			s := newScript(k)
@@ -279,6 +279,140 @@ func TestRandomBinds(t *testing.T) {
 		real := onReal(t, simulated, func(s *script) { playBinds(s, list) })
 		if d := cmp.Diff(strings.Split(real, "\n"), strings.Split(simulated, "\n")); d != "" {
 			rt.Errorf("-real +simulated:\n%s\n%+v", d, list)
+		}
+	})
+}
+
+var datagramOps = []string{
+	"pair", "pair", "bound", "bound", "path", "udp", "udp", "udp6",
+	"send", "send", "send", "send", "recv", "recv", "recv", "peek", "length", "fill", "drain",
+	"connect", "connect", "connect", "disconnect", "shutdown", "close", "poll", "poll", "error", "names", "sendfd", "recvfd",
+	"add", "add", "mod", "del", "wait", "wait", "wait",
+}
+
+// playDatagrams runs random steps on two epolls and whatever datagram sockets the
+// steps make.
+func playDatagrams(s *script, list []step) {
+	type one struct {
+		fd   int
+		to   sys.SockAddr
+		inet bool
+	}
+	var all []one
+	made := 0
+	add := func(fd int, to sys.SockAddr, inet bool) {
+		s.names[fd] = fmt.Sprint("s", made)
+		made++
+		all = append(all, one{fd, to, inet})
+	}
+	eps := [2]int{s.k.EpollCreate(), s.k.EpollCreate()}
+	s.names[eps[0]], s.names[eps[1]] = "ep0", "ep1"
+	text := 0
+	for _, st := range list {
+		switch st.Op {
+		case "pair":
+			a, b := s.pair(dgram)
+			add(a, sys.SockAddr{}, false)
+			add(b, sys.SockAddr{}, false)
+			continue
+		case "bound":
+			fd, a := s.bound(fmt.Sprint("b", made))
+			add(fd, a, false)
+			continue
+		case "path":
+			fd, a := s.socket("p", sys.AF_UNIX, dgram), sys.UnixAddr(fmt.Sprintf("%s/%s-%d", s.k.Dir(), s.tag, made))
+			s.bind(fd, a)
+			add(fd, a, false)
+			continue
+		case "udp":
+			fd, a := s.udp("u")
+			add(fd, a, true)
+			continue
+		case "udp6":
+			fd := s.socket("u", sys.AF_INET6, dgram)
+			s.bind(fd, sys.SockAddr{Family: sys.AF_INET6, Addr: anyPort6})
+			a := s.name(fd)
+			a.Addr = netip.AddrPortFrom(netip.AddrFrom16(loopback.As16()), a.Addr.Port())
+			if st.A%2 == 0 {
+				a.Addr = netip.AddrPortFrom(netip.IPv6Loopback(), a.Addr.Port())
+			}
+			add(fd, a, true)
+			continue
+		case "wait":
+			s.wait(eps[st.A%2], 1+st.N)
+			continue
+		}
+		if len(all) == 0 {
+			continue
+		}
+		i := st.A % len(all)
+		fd := all[i].fd
+		switch st.Op {
+		case "send":
+			text++
+			s.send(fd, strings.Repeat(fmt.Sprintf("<%d>", text), st.N))
+		case "recv":
+			s.recv(fd, 1+3*st.N)
+		case "peek":
+			s.peek(fd, 1+3*st.N)
+		case "length":
+			s.length(fd, 1, 0)
+		case "fill":
+			if !all[i].inet {
+				s.fill(fd, 40*st.N, 6*st.B)
+			}
+		case "drain":
+			s.drain(fd)
+		case "connect":
+			to := all[st.B%len(all)]
+			if to.to.Family != 0 && (to.inet == all[i].inet) {
+				s.connect(fd, to.to)
+			}
+		case "disconnect":
+			s.disconnect(fd)
+		case "shutdown":
+			s.shutdown(fd, st.N%3)
+		case "close":
+			s.close(fd)
+			all = append(all[:i:i], all[i+1:]...)
+		case "poll":
+			s.poll(fd)
+		case "error":
+			s.soError(fd)
+		case "names":
+			s.name(fd)
+			s.peer(fd)
+		case "sendfd":
+			s.sendmsg(fd, "fd", eps[0])
+		case "recvfd":
+			for _, got := range s.recvmsg(fd, 1+3*st.N, st.B%3, 0) {
+				s.k.Close(got)
+			}
+		case "add", "mod", "del":
+			op := map[string]int{"add": sys.EPOLL_CTL_ADD, "mod": sys.EPOLL_CTL_MOD, "del": sys.EPOLL_CTL_DEL}[st.Op]
+			ev := []uint32{sys.EPOLLIN, sys.EPOLLOUT, sys.EPOLLIN | sys.EPOLLOUT | sys.EPOLLRDHUP, sys.EPOLLIN | sys.EPOLLET,
+				sys.EPOLLIN | sys.EPOLLOUT | sys.EPOLLRDHUP | sys.EPOLLET, sys.EPOLLIN | sys.EPOLLONESHOT, 0, sys.EPOLLOUT | sys.EPOLLET}[st.N]
+			s.ctl(eps[st.B%2], op, fd, ev)
+		}
+	}
+}
+
+// TestRandomDatagrams plays random scripts with datagram sockets on both kernels.
+func TestRandomDatagrams(t *testing.T) {
+	if newHostKernel(t) == nil {
+		t.Skip("there is no kernel to compare with")
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		list := stepsOf(datagramOps).Draw(rt, "steps")
+		var simulated string
+		onFake(t, func(k *fakeKernel) {
+			s := newScript(k)
+			playDatagrams(s, list)
+			simulated = s.log.String()
+		})
+		real := onReal(t, simulated, func(s *script) { playDatagrams(s, list) })
+		if d := cmp.Diff(strings.Split(real, "\n"), strings.Split(simulated, "\n")); d != "" {
+			rt.Errorf("-real +simulated:\n%s\n%v", d, list)
 		}
 	})
 }

@@ -1126,6 +1126,71 @@ var scenarios = []scenario{
 		s.send(c, "x")
 		s.wait(ep, 8)
 	}},
+	{"epoll-pipe", func(s *script) {
+		r, w := s.k.Pipe()
+		s.names[r], s.names[w] = "r", "w"
+		ep, outer := s.k.EpollCreate(), s.k.EpollCreate()
+		s.names[ep], s.names[outer] = "ep", "outer"
+		s.ctl(ep, sys.EPOLL_CTL_ADD, r, sys.EPOLLIN|sys.EPOLLET)
+		s.ctl(ep, sys.EPOLL_CTL_ADD, w, sys.EPOLLOUT|sys.EPOLLET)
+		s.ctl(outer, sys.EPOLL_CTL_ADD, ep, sys.EPOLLIN|sys.EPOLLET)
+		look := func() {
+			s.poll(ep)
+			s.wait(outer, 8)
+			s.wait(ep, 8)
+			s.wait(ep, 8)
+		}
+		look()
+		s.send(w, "one")
+		look()
+		s.send(w, "two") // told of again
+		look()
+		s.k.Read(r, make([]byte, 2))
+		look()
+		s.k.Read(r, make([]byte, 100)) // no news for who writes: there was room
+		look()
+		for {
+			if _, err := s.k.Send(w, make([]byte, 4096), 0); err != nil {
+				s.result("write", err)
+				break
+			}
+		}
+		look()
+		s.k.Read(r, make([]byte, 100))
+		look()
+		s.k.Read(r, make([]byte, 4096))
+		look()
+		s.k.Read(r, make([]byte, 4096))
+		look()
+		s.ctl(ep, sys.EPOLL_CTL_MOD, r, sys.EPOLLIN)
+		look()
+		s.ctl(ep, sys.EPOLL_CTL_MOD, r, sys.EPOLLIN|sys.EPOLLET|sys.EPOLLONESHOT)
+		look()
+		s.send(w, "x")
+		look()
+		s.ctl(ep, sys.EPOLL_CTL_MOD, r, sys.EPOLLET)
+		s.send(w, "x")
+		look()
+		copied := s.k.Dup(r)
+		s.close(r)
+		look()
+		s.send(w, "x")
+		s.k.Close(copied)
+		look() // the item is gone with the description, and the pipe is broken
+		s.ctl(ep, sys.EPOLL_CTL_DEL, w, 0)
+		look()
+		r, w = s.k.Pipe()
+		s.names[r], s.names[w] = "r", "w"
+		s.ctl(ep, sys.EPOLL_CTL_ADD, r, sys.EPOLLIN|sys.EPOLLET)
+		s.ctl(ep, sys.EPOLL_CTL_ADD, w, 0)
+		s.send(w, "x")
+		s.close(w)
+		look()
+		s.k.Read(r, make([]byte, 100))
+		look()
+		s.close(r)
+		look()
+	}},
 	{"backpressure", func(s *script) {
 		a, b := s.pair(stream)
 		c, d := s.conn()

@@ -36,8 +36,7 @@ type socket struct {
 	ino    uint64
 	uid    uint32 // who made it, for SO_REUSEPORT
 
-	q     sched.Queue // all that sleep on it: readers, writers, accepters, pollers
-	watch watchers
+	q sched.Queue // all that wait on it: readers, writers, accepters, pollers, epolls
 
 	sndbuf  atomic.Int64
 	nospace atomic.Bool // somebody wants to know when there is room to write
@@ -134,9 +133,8 @@ func (s *socket) wake(events int16) {
 	if events == 0 {
 		s.q.WakeAll()
 	} else {
-		s.q.Wake(1)
+		s.q.WakeEvents(1, events)
 	}
-	s.watch.notify(events)
 }
 
 // Read implements vfs.File.
@@ -232,11 +230,6 @@ func (s *socket) roomy(queued int) bool {
 
 // Release implements vfs.File.
 func (s *socket) Release(t *vfs.Task) {
-	for _, x := range s.watch.take() {
-		if it, ok := x.w.(*epollItem); ok {
-			it.ep.forget(it)
-		}
-	}
 	s.close(t)
 }
 

@@ -14,9 +14,21 @@ type Queue struct {
 	entries []entry // FIFO
 }
 
+// entry is struct wait_queue_entry: a waiter or a watcher.
 type entry struct {
 	w         *Waiter
+	watcher   Watcher
 	exclusive bool
+}
+
+// Watcher is an entry that no thread sleeps behind but which is called: a
+// wait_queue_func_t, as epoll's.
+type Watcher interface {
+	// Notify is called by each wake-up, with the queue locked: it may lock
+	// nothing that is held when a queue is used. events are those of poll(2)
+	// that became true; 0: any may have. It says whether it woke a thread, which
+	// counts for an exclusive entry.
+	Notify(events int16) bool
 }
 
 // Add enters w: every Wake wakes it, until Remove.
@@ -29,8 +41,35 @@ func (q *Queue) AddExclusive(w *Waiter) { q.add(w, true) }
 
 func (q *Queue) add(w *Waiter, exclusive bool) {
 	q.mu.Lock()
-	q.entries = append(q.entries, entry{w, exclusive})
+	q.entries = append(q.entries, entry{w: w, exclusive: exclusive})
 	q.mu.Unlock()
+}
+
+// Watch enters a watcher, until Unwatch. An exclusive one is not called once the
+// wake-up has reached as many exclusive entries as it is for.
+func (q *Queue) Watch(w Watcher, exclusive bool) {
+	q.mu.Lock()
+	q.entries = append(q.entries, entry{watcher: w, exclusive: exclusive})
+	q.mu.Unlock()
+}
+
+// Unwatch takes a watcher off.
+func (q *Queue) Unwatch(w Watcher) {
+	q.mu.Lock()
+	q.entries = slices.DeleteFunc(q.entries, func(e entry) bool { return e.watcher == w })
+	q.mu.Unlock()
+}
+
+// Watchers are those on the queue, in order.
+func (q *Queue) Watchers() (ws []Watcher) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, e := range q.entries {
+		if e.watcher != nil {
+			ws = append(ws, e.watcher)
+		}
+	}
+	return ws
 }
 
 // Remove takes w off. When an exclusive wake-up reached w and no Sleep returned
@@ -49,7 +88,11 @@ func (q *Queue) Remove(w *Waiter) {
 
 // Wake wakes all non-exclusive waiters and at most n exclusive ones, the longest
 // waiting first, and says how many exclusive ones it woke.
-func (q *Queue) Wake(n int) (woken int) {
+func (q *Queue) Wake(n int) (woken int) { return q.WakeEvents(n, 0) }
+
+// WakeEvents is Wake that tells watchers which events of poll(2) became true: the
+// key of __wake_up.
+func (q *Queue) WakeEvents(n int, events int16) (woken int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.entries) == 0 {
@@ -57,12 +100,17 @@ func (q *Queue) Wake(n int) (woken int) {
 	}
 	kept := q.entries[:0]
 	for _, e := range q.entries {
-		if e.exclusive && woken < n && e.w.Wake() {
+		switch {
+		case e.exclusive && woken >= n:
+		case e.watcher != nil:
+			if e.watcher.Notify(events) && e.exclusive {
+				woken++
+			}
+		case !e.exclusive:
+			e.w.Wake()
+		case e.w.Wake():
 			woken++
 			continue
-		}
-		if !e.exclusive {
-			e.w.Wake()
 		}
 		kept = append(kept, e)
 	}

@@ -97,6 +97,7 @@ type Sched struct {
 	runnable []*Thread // by id
 	dying    []*Thread // killed and not yet unwound, by id
 	timers   []*Thread // sleeping with a deadline, by deadline and id
+	alarms   []alarm   // by time, and in order of At
 	current  atomic.Pointer[Thread]
 	steps    uint64
 	limit    uint64
@@ -208,11 +209,21 @@ func (s *Sched) choose() choice {
 		return choice{stop: true, err: ErrSteps}
 	}
 	s.steps++
-	if len(s.runnable) == 0 && len(s.timers) > 0 {
-		s.now = max(s.now, s.timers[0].deadline)
-	}
-	for len(s.timers) > 0 && s.timers[0].deadline <= s.now {
-		s.timers[0].ready()
+	for {
+		if len(s.runnable) == 0 {
+			if next := s.nextTimer(); next != Forever {
+				s.now = max(s.now, next)
+			}
+		}
+		for len(s.timers) > 0 && s.timers[0].deadline <= s.now {
+			s.timers[0].ready()
+		}
+		if len(s.alarms) == 0 || s.alarms[0].when > s.now {
+			break
+		}
+		f := s.alarms[0].f
+		s.alarms = slices.Delete(s.alarms, 0, 1)
+		f()
 	}
 	n := len(s.runnable)
 	if n == 0 {
@@ -225,6 +236,41 @@ func (s *Sched) choose() choice {
 	t := s.runnable[i]
 	s.runnable = slices.Delete(s.runnable, i, i+1)
 	return choice{thread: t}
+}
+
+// nextTimer is when a thread's sleep or an alarm is due.
+func (s *Sched) nextTimer() time.Duration {
+	next := Forever
+	if len(s.timers) > 0 {
+		next = s.timers[0].deadline
+	}
+	if len(s.alarms) > 0 {
+		next = min(next, s.alarms[0].when)
+	}
+	return next
+}
+
+// alarm is struct timer_list.
+type alarm struct {
+	when time.Duration
+	f    func()
+}
+
+// At calls f when the time has come, in nobody's context: f may not sleep. It is
+// the kernel's own timer: in deterministic mode it does not keep Run from
+// returning when no thread is left.
+func (s *Sched) At(when time.Duration, f func()) {
+	if s.mode == FreeRunning {
+		time.AfterFunc(when-s.Now(), f)
+		return
+	}
+	i, _ := slices.BinarySearchFunc(s.alarms, when, func(a alarm, when time.Duration) int {
+		if a.when <= when {
+			return -1 // behind its equals
+		}
+		return 1
+	})
+	s.alarms = slices.Insert(s.alarms, i, alarm{when, f})
 }
 
 // Stop kills all threads and returns when they have unwound.

@@ -141,6 +141,13 @@ func (d *Description) Decref(t *Task) {
 		panic("vfs: Description released twice")
 	}
 	d.dropOwnLocks()
+	if q := d.File.Queue(); q != nil {
+		for _, w := range q.Watchers() {
+			if w, ok := w.(ReleaseWatcher); ok {
+				w.Released(d)
+			}
+		}
+	}
 	d.File.Release(t)
 	if ino := d.Inode(); ino != nil {
 		if d.holdsWrite() {
@@ -154,6 +161,13 @@ func (d *Description) Decref(t *Task) {
 // file: get_write_access.
 func (d *Description) holdsWrite() bool {
 	return d.writable() && d.Path.Dentry.inode.isRegular()
+}
+
+// ReleaseWatcher is a watcher of a file's queue that is told when the last
+// reference to a description has gone, before the file is: eventpoll_release.
+type ReleaseWatcher interface {
+	sched.Watcher
+	Released(d *Description)
 }
 
 // Refs is the number of references, for leak checks.

@@ -173,12 +173,12 @@ func (f *pipeEnd) release() {
 
 // wakeReaders and wakeWriters wake one of those that read or write, and all that
 // poll.
-func (p *pipe) wakeReaders() { p.rd.Wake(1) }
+func (p *pipe) wakeReaders() { p.rd.WakeEvents(1, sys.POLLIN) }
 
 func (p *pipe) wakeWriters() {
-	p.wr.Wake(1)
+	p.wr.WakeEvents(1, sys.POLLOUT)
 	if p.rdwr > 0 {
-		p.rd.Wake(0)
+		p.rd.WakeEvents(0, sys.POLLOUT)
 	}
 }
 
@@ -210,6 +210,7 @@ func (f *pipeEnd) Read(t *Task, d *Description, b []byte) (int, error) {
 		}
 	}
 	total, freed := 0, false
+	wasFull := p.n == pipeSlots // else nobody waits for room
 	for p.n > 0 && total < len(b) {
 		buf := &p.bufs[p.tail]
 		n := copy(b[total:], buf.page[buf.off:buf.off+buf.len])
@@ -222,7 +223,7 @@ func (f *pipeEnd) Read(t *Task, d *Description, b []byte) (int, error) {
 			freed = true
 		}
 	}
-	if freed {
+	if freed && wasFull {
 		p.wakeWriters()
 	}
 	f.ino.atime.Store(f.ino.fs.tree.now(t))
