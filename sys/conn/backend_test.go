@@ -88,7 +88,7 @@ func exercise(s sys.Sys, dir string) error {
 	if _, err := c.Write([]byte("hello")); err != nil {
 		return err
 	}
-	n, err := c.Read(p)
+	n, err := io.ReadFull(c, p[:5])
 	if string(p[:n]) != "world" || err != nil {
 		return fmt.Errorf("read %q, %v", p[:n], err)
 	}
@@ -201,8 +201,8 @@ func faults(t *testing.T) *fault.Injector {
 	rules, err := fault.ParseAll(`
 		recv_timeout #2 = EINTR
 		recv_timeout #7 = EINTR
-		write #2 = EINTR
-		write #3 short 1
+		sendto #2 = EINTR
+		sendto #3 short 1
 		writev #1 = EINTR
 		writev #2 short 5
 		writev #3 short 4000

@@ -6,10 +6,12 @@
 //
 // The limits are those of Apache's Timeout and KeepAliveTimeout: each counts
 // from the start of one Read or from the last progress of a write, so nothing
-// has to be set anew with every request. A read has its limit as an argument.
-// The first write sets SO_SNDTIMEO, and from then on a request costs no call
-// beyond its reads and writes. When a write comes back with EAGAIN and its limit
-// is not over (a deadline was the shorter one), poll(2) waits for the rest.
+// has to be set anew with every request. A read has its limit as an argument,
+// and Write waits in poll(2) when the socket is full. Writev and SendFile cannot
+// be told not to wait: the first of them sets SO_SNDTIMEO. From then on a request
+// costs no call beyond its reads and writes. When such a call comes back with
+// EAGAIN and its limit is not over (a deadline was the shorter one), poll(2) waits
+// for the rest.
 //
 // A socket inherits SO_SNDTIMEO from its listener. A server that sets it there
 // once tells the Conn so with Inherited and saves this call too.
@@ -199,18 +201,26 @@ func (c *Conn) Read(p []byte) (int, error) {
 // would mean none.
 const minTimeout = time.Millisecond
 
+// writable tells what forbids to write at all.
+func (c *Conn) writable() error {
+	switch {
+	case c.fd < 0:
+		return c.fail("write", net.ErrClosed)
+	case c.out.deadline != 0 && c.out.deadline <= c.s.Monotonic():
+		return c.fail("write", os.ErrDeadlineExceeded)
+	}
+	return nil
+}
+
 // prepare makes sure that the next blocking write ends in time, at the deadline
 // or earlier.
 func (c *Conn) prepare() error {
-	if c.fd < 0 {
-		return c.fail("write", net.ErrClosed)
+	if err := c.writable(); err != nil {
+		return err
 	}
 	want := c.out.timeout
 	if c.out.deadline != 0 {
 		left := c.out.deadline - c.s.Monotonic()
-		if left <= 0 {
-			return c.fail("write", os.ErrDeadlineExceeded)
-		}
 		if want == 0 || left < want {
 			want = left
 		}
@@ -233,8 +243,8 @@ type operation struct {
 }
 
 // again deals with EINTR and EAGAIN of a write: it returns nil when the call is
-// to be made again, and else the error for the caller.
-func (c *Conn) again(op *operation, err error) error {
+// to be made again, and else the error for the caller. EAGAIN came after waited.
+func (c *Conn) again(op *operation, waited time.Duration, err error) error {
 	if err != sys.EINTR && err != sys.EAGAIN {
 		return c.fail("write", err)
 	}
@@ -256,10 +266,10 @@ func (c *Conn) again(op *operation, err error) error {
 		now := c.s.Monotonic()
 		if !op.started {
 			// The clock is not read before a call that most often does not
-			// wait. EAGAIN says how long this one has waited.
+			// wait.
 			op.started, op.start = true, now
 			if err == sys.EAGAIN {
-				op.start -= c.sndtimeo
+				op.start -= waited
 			}
 		}
 		left := time.Duration(math.MaxInt64)
@@ -291,16 +301,21 @@ func (c *Conn) poll(timeout time.Duration) (int, error) {
 
 // Write writes all of p. With an error n says how much of it was taken by the
 // kernel.
+//
+// It sends with MSG_DONTWAIT, because the Go scheduler need not hear of a call
+// that cannot wait. What it hears of costs more than the call takes: between two
+// requests it has no work, and then its monitor sleeps, which every call that may
+// wait has to wake (entersyscallWakeSysmon in runtime/proc.go).
 func (c *Conn) Write(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if err := c.prepare(); err != nil {
+	if err := c.writable(); err != nil {
 		return 0, err
 	}
 	var op operation
 	for {
-		m, err := c.s.Write(c.fd, p[n:])
+		m, err := c.s.Send(c.fd, p[n:], sys.MSG_DONTWAIT|sys.MSG_NOSIGNAL)
 		if m > 0 {
 			n += m
 			op = operation{}
@@ -312,7 +327,7 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 		if err == nil {
 			return n, c.fail("write", io.ErrUnexpectedEOF)
 		}
-		if err := c.again(&op, err); err != nil {
+		if err := c.again(&op, 0, err); err != nil {
 			return n, err
 		}
 	}
@@ -353,7 +368,7 @@ func (c *Conn) Writev(bufs [][]byte) (n int64, err error) {
 		if err == nil {
 			return n, c.fail("writev", io.ErrUnexpectedEOF)
 		}
-		if err := c.again(&op, err); err != nil {
+		if err := c.again(&op, c.sndtimeo, err); err != nil {
 			return n, err
 		}
 	}
@@ -388,7 +403,7 @@ func (c *Conn) sendFile(fd int, off, n int64) (sent int64, err error) {
 		case err == nil:
 			return sent, c.fail("sendfile", io.ErrUnexpectedEOF)
 		default:
-			if err := c.again(&op, err); err != nil {
+			if err := c.again(&op, c.sndtimeo, err); err != nil {
 				return sent, err
 			}
 		}

@@ -54,7 +54,9 @@ func (s *script) RecvTimeout(fd int, p []byte, d time.Duration) (int, error) {
 	copy(p[:n], strings.Repeat("x", n))
 	return n, err
 }
-func (s *script) Write(fd int, p []byte) (int, error) { return s.next("write %d %q", fd, p) }
+func (s *script) Send(fd int, p []byte, flags int) (int, error) {
+	return s.next("send %d %q %#x", fd, p, flags)
+}
 func (s *script) Writev(fd int, bufs [][]byte) (int, error) {
 	return s.next("writev %d %q", fd, bufs)
 }
@@ -179,27 +181,31 @@ func TestEINTRKeepsTheLimit(t *testing.T) {
 
 func TestInheritedSavesTheSetsockopt(t *testing.T) {
 	c, _ := play(t,
-		step{call: `write 7 "a"`, n: 1},
-		step{call: `write 8 "b"`, n: 1},
-		step{call: "setsockopt 8 21 3s"},
-		step{call: `write 8 "c"`, n: 1},
+		step{call: `writev 7 ["a"]`, n: 1},
+		step{call: `sendfile 8 9 0 1`, n: 1},
+		step{call: "setsockopt 8 21 3s"}, // SO_SNDTIMEO
+		step{call: `writev 8 ["c"]`, n: 1},
 	)
 	c.SetWriteTimeout(10 * time.Second)
 	c.Inherited(5 * time.Second)
-	_, _ = c.Write([]byte("a"))
+	_, _ = c.Writev([][]byte{[]byte("a")})
 	c.Reset(8, peer)
-	_, _ = c.Write([]byte("b"))
+	_ = c.SendFile(9, 0, 1)
 	c.SetWriteTimeout(3 * time.Second) // shorter than what the descriptor has
-	_, _ = c.Write([]byte("c"))
+	_, _ = c.Writev([][]byte{[]byte("c")})
 }
 
 func TestWriteWritesAll(t *testing.T) {
 	c, _ := play(t,
-		step{call: "setsockopt 7 21 10s"}, // SO_SNDTIMEO
-		step{call: `write 7 "hello"`, n: 2, took: 9 * time.Second},
-		step{call: `write 7 "llo"`, err: sys.EINTR, took: 9 * time.Second},
-		step{call: "poll 7 0x4 10s", n: 1},
-		step{call: `write 7 "llo"`, n: 3},
+		step{call: `send 7 "hello" 0x4040`, n: 2, took: 9 * time.Second},
+		step{call: `send 7 "llo" 0x4040`, err: sys.EINTR, took: 9 * time.Second},
+		step{call: "poll 7 0x4 10s", n: 1, took: 9 * time.Second},
+		step{call: `send 7 "llo" 0x4040`, n: 1},
+		step{call: `send 7 "lo" 0x4040`, err: sys.EAGAIN},
+		step{call: "poll 7 0x4 10s", n: 1, took: 4 * time.Second},
+		step{call: `send 7 "lo" 0x4040`, err: sys.EAGAIN}, // another thread was quicker
+		step{call: "poll 7 0x4 6s", n: 1},
+		step{call: `send 7 "lo" 0x4040`, n: 2},
 	)
 	c.SetWriteTimeout(10 * time.Second)
 	if n, err := c.Write([]byte("hello")); n != 5 || err != nil {
@@ -209,9 +215,13 @@ func TestWriteWritesAll(t *testing.T) {
 
 func TestWriteTimesOut(t *testing.T) {
 	c, _ := play(t,
-		step{call: "setsockopt 7 21 10s"},
-		step{call: `write 7 "hello"`, n: 4},
-		step{call: `write 7 "o"`, err: sys.EAGAIN, took: 10 * time.Second},
+		step{call: `send 7 "hello" 0x4040`, n: 4},
+		step{call: `send 7 "o" 0x4040`, err: sys.EAGAIN},
+		step{call: "poll 7 0x4 10s", err: sys.EINTR, took: 4 * time.Second},
+		step{call: "poll 7 0x4 6s", n: 0, took: 6 * time.Second},
+		step{call: "setsockopt 7 21 10s"}, // SO_SNDTIMEO
+		step{call: `writev 7 ["a" "b"]`, n: 1},
+		step{call: `writev 7 ["b"]`, err: sys.EAGAIN, took: 10 * time.Second},
 	)
 	c.SetWriteTimeout(10 * time.Second)
 	n, err := c.Write([]byte("hello"))
@@ -219,36 +229,47 @@ func TestWriteTimesOut(t *testing.T) {
 		t.Errorf("n = %d, want 4", n)
 	}
 	wantTimeout(t, err)
+	m, err := c.Writev([][]byte{[]byte("a"), []byte("b")})
+	if m != 1 {
+		t.Errorf("n = %d, want 1", m)
+	}
+	wantTimeout(t, err)
 }
 
-func TestWriteTimesOutAfterPoll(t *testing.T) {
+func TestWritevTimesOutAfterPoll(t *testing.T) {
 	c, _ := play(t,
-		step{call: `write 7 "a"`, err: sys.EAGAIN, took: 2 * time.Second},
+		step{call: `writev 7 ["a"]`, err: sys.EAGAIN, took: 2 * time.Second},
 		step{call: "poll 7 0x4 1s", err: sys.EINTR, took: 400 * time.Millisecond},
 		step{call: "poll 7 0x4 600ms", n: 0, took: 600 * time.Millisecond},
 	)
 	c.SetWriteTimeout(3 * time.Second)
 	c.Inherited(2 * time.Second)
-	_, err := c.Write([]byte("a"))
+	_, err := c.Writev([][]byte{[]byte("a")})
 	wantTimeout(t, err)
 }
 
 func TestWriteWithoutLimits(t *testing.T) {
 	c, _ := play(t,
-		step{call: `write 7 "a"`, err: sys.EINTR},
-		step{call: `write 7 "a"`, err: sys.EAGAIN}, // somebody else's SO_SNDTIMEO
+		step{call: `send 7 "a" 0x4040`, err: sys.EINTR},
+		step{call: `send 7 "a" 0x4040`, err: sys.EAGAIN},
 		step{call: "poll 7 0x4 -1ns", err: sys.EINTR},
-		step{call: `write 7 "a"`, n: 1},
+		step{call: `send 7 "a" 0x4040`, n: 1},
+		step{call: `writev 7 ["b"]`, err: sys.EAGAIN}, // somebody else's SO_SNDTIMEO
+		step{call: "poll 7 0x4 -1ns", n: 1},
+		step{call: `writev 7 ["b"]`, n: 1},
 	)
 	if n, err := c.Write([]byte("a")); n != 1 || err != nil {
 		t.Fatalf("Write = %d, %v", n, err)
+	}
+	if n, err := c.Writev([][]byte{[]byte("b")}); n != 1 || err != nil {
+		t.Fatalf("Writev = %d, %v", n, err)
 	}
 }
 
 func TestErrorKeepsErrno(t *testing.T) {
 	c, _ := play(t,
 		step{call: "recv 7 -1ns", err: sys.ECONNRESET},
-		step{call: `write 7 "a"`, err: sys.EPIPE},
+		step{call: `send 7 "a" 0x4040`, err: sys.EPIPE},
 	)
 	_, err := c.Read(make([]byte, 1))
 	if !errors.Is(err, sys.ECONNRESET) {
@@ -305,8 +326,8 @@ func TestReadFrom(t *testing.T) {
 		step{call: "sendfile 7 9 -1 10", n: 6},
 		step{call: "sendfile 7 9 -1 4", n: 0},
 		step{call: "sendfile 7 9 -1 3", err: sys.EINVAL},
-		step{call: `write 7 "abc"`, n: 3},
-		step{call: `write 7 "de"`, n: 2},
+		step{call: `send 7 "abc" 0x4040`, n: 3},
+		step{call: `send 7 "de" 0x4040`, n: 2},
 	)
 	l := &io.LimitedReader{R: file{}, N: 10}
 	if n, err := c.ReadFrom(l); n != 6 || err != nil || l.N != 4 {
@@ -330,8 +351,10 @@ func TestDeadlines(t *testing.T) {
 		step{call: "recv 7 10s", n: 1},
 		step{call: "recv 7 1h0m0s", n: 1},
 		step{call: "recv 7 10s", n: 1},
-		step{call: `setsockopt 7 21 4s`}, // SO_SNDTIMEO
-		step{call: `write 7 "x"`, err: sys.EAGAIN, took: 4 * time.Second},
+		step{call: `send 7 "x" 0x4040`, err: sys.EAGAIN},
+		step{call: "poll 7 0x4 4s", n: 0, took: 4 * time.Second},
+		step{call: `setsockopt 7 21 2s`},
+		step{call: `writev 7 ["x"]`, err: sys.EAGAIN, took: 2 * time.Second},
 	)
 	c.SetReadTimeout(10 * time.Second)
 	if err := c.SetDeadline(s.Now().Add(3 * time.Second)); err != nil {
@@ -362,6 +385,9 @@ func TestDeadlines(t *testing.T) {
 	read("without deadline")
 	_ = c.SetWriteDeadline(s.Now().Add(4 * time.Second))
 	_, err = c.Write([]byte("x"))
+	wantTimeout(t, err)
+	_ = c.SetWriteDeadline(s.Now().Add(2 * time.Second))
+	_, err = c.Writev([][]byte{[]byte("x")})
 	wantTimeout(t, err)
 }
 
@@ -429,7 +455,7 @@ func TestAddresses(t *testing.T) {
 type sink struct{ sys.Sys }
 
 func (sink) RecvTimeout(int, []byte, time.Duration) (int, error)  { return 1, nil }
-func (sink) Write(_ int, p []byte) (int, error)                   { return len(p), nil }
+func (sink) Send(_ int, p []byte, _ int) (int, error)             { return len(p), nil }
 func (sink) SetsockoptTimeval(_, _, _ int, _ time.Duration) error { return nil }
 func (sink) Writev(_ int, bufs [][]byte) (int, error)             { return len(bufs[0]) + len(bufs[1]), nil }
 func (sink) Sendfile(_, _ int, _ int64, n int) (int, error)       { return n, nil }
