@@ -143,13 +143,18 @@ func (a *agent) become(decl []string) (what string, err error) {
 
 // line makes the calls of a line, or of a batch of lines. Behind a tab are the arguments of a spawn.
 func (a *agent) line(line string) string {
+	line, tell := strings.CutPrefix(line, tellBegin)
 	line, rest, _ := strings.Cut(line, "\t")
 	a.argv = strings.Split(rest, "\t")
 	a.notes = nil
 	var lines []string
 	for line := range strings.SplitSeq(line, batchEnd) {
 		var results []string
-		for call := range strings.SplitSeq(line, ";") {
+		calls := strings.Split(line, ";")
+		for i, call := range calls {
+			if tell && i == len(calls)-1 {
+				a.write(tellBegin)
+			}
 			results = append(results, a.call(strings.TrimSpace(call)))
 		}
 		lines = append(lines, strings.Join(results, "; "))

@@ -21,6 +21,11 @@ func Environ() []string {
 	return []string{"GODEBUG=containermaxprocs=0,updatemaxprocs=0", marker + "=1"}
 }
 
+// tellBegin before a line asks for the same as an answer when the last call of the
+// line begins: on a busy machine a process that has not come to its call yet looks
+// as if it were blocked in it.
+const tellBegin = "!"
+
 // marker is an environment variable by which a test binary knows that it is to be
 // Program.
 const marker = "SYSTEST_PROGRAM"
@@ -205,8 +210,20 @@ func (d *director) step(kind, proc, cmd string) string {
 	if w := strings.Fields(cmd); len(w) > 1 && w[0] == "spawn" {
 		return d.spawnBy(a, w[1], cmd, timeout)
 	}
+	blocks := strings.Contains(kind, "blocks")
+	if blocks {
+		cmd = tellBegin + cmd
+	}
 	if err := sys.WriteAll(d.s, a.ctl, []byte(cmd+"\n")); err != nil {
 		return "script: " + proc + ": " + errName(err)
+	}
+	if blocks {
+		switch line, err := d.readLine(a, d.patience); {
+		case err != nil, line != tellBegin: // an earlier call of the line did not return
+			a.blocked = err == sys.ETIMEDOUT
+			a.gone = err == sys.EPIPE
+			return "script: " + proc + " did not begin its last call"
+		}
 	}
 	return d.reply(a, timeout)
 }
