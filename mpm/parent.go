@@ -168,11 +168,7 @@ func (p *Parent) Close() error {
 			*fd = -1
 		}
 	}
-	for _, pass := range p.passages {
-		s.Close(pass.send)
-		s.Close(pass.receive)
-	}
-	p.passages = nil
+	p.closePassages()
 	return errors.Join(append(errs, RemovePidFile(s, p.cfg.PidFile))...)
 }
 
@@ -571,6 +567,8 @@ func (p *Parent) gracefulStop() error {
 		p.sys.Close(fd)
 	}
 	p.listeners = nil
+	// With nobody left to receive, who passes a connection is to know.
+	p.closePassages()
 	var until time.Duration
 	if p.cfg.GracefulShutdownTimeout > 0 {
 		until = p.sys.Monotonic() + p.cfg.GracefulShutdownTimeout

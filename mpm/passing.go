@@ -30,6 +30,14 @@ func (p *Parent) newPassages() error {
 	return nil
 }
 
+func (p *Parent) closePassages() {
+	for _, pass := range p.passages {
+		p.sys.Close(pass.send)
+		p.sys.Close(pass.receive)
+	}
+	p.passages = nil
+}
+
 // passing gives a child its ends.
 func (p *Parent) passing(st *ChildState, place int) {
 	st.Group, st.Receive = p.cfg.group(place), -1

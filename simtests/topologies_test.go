@@ -79,6 +79,8 @@ func topologyScenarios() []scenario {
 		scenario{"replacement without a gap/mpm_winnt", replacement},
 		scenario{"exactly start_servers/mpmt_os2", exactly},
 		scenario{"a user for each site/perchild", userForEachSite},
+		scenario{"restart gracefully/perchild with users", func(o *operator) { passing(o, func(conf string) { restart(o, conf, sys.SIGUSR1, o.restarts) }) }},
+		scenario{"kill a child/perchild with users", func(o *operator) { passing(o, func(conf string) { killChild(o, conf) }) }},
 		scenario{"does not start/perchild as root", perchildAsRoot},
 	)
 }
@@ -120,6 +122,19 @@ func TestTopologiesWithOtherMutexes(t *testing.T) {
 		for _, r := range rows {
 			t.Run(k.name+"/"+r.name, func(t *testing.T) { runFake(t, scenario{r.name, r.run}, k.mode, 1) })
 		}
+	}
+}
+
+// TestTopologiesSameSeedSameTrace is TestSameSeedSameTrace of MPMs with shared
+// parts that worker has not.
+func TestTopologiesSameSeedSameTrace(t *testing.T) {
+	for _, m := range []struct {
+		topology
+		mutex string
+	}{{leaderFew, "flock"}, {threadpoolFew, "fcntl"}, {beosFew, ""}, {winntFew, ""}, {os2Few, "sysvsem"}, {perchildFew, "pthread"}} {
+		conf := m.conf(m.mutex)
+		sameTrace(t, 5, scenario{"serve and stop/" + m.mpm, func(o *operator) { serveAndStop(o, conf) }})
+		sameTrace(t, 2, scenario{"kill a child/" + m.mpm, func(o *operator) { o.kills = 1; killChild(o, conf) }})
 	}
 }
 
@@ -333,12 +348,29 @@ func ask(host, target string, extra ...string) string {
 	return "GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\n" + strings.Join(append(extra, "", ""), "\r\n")
 }
 
+// severalUsers reports whether children can become different users.
+func (o *operator) severalUsers() bool {
+	if o.user != "" {
+		return true
+	}
+	sys.WriteAll(o.s, 2, []byte("SKIP: needs several users: a user namespace without helpers has one\n"))
+	return false
+}
+
+// passing runs a scenario in which three of four processes pass what they
+// accept: the load is for jail.user's site.
+func passing(o *operator, run func(conf string)) {
+	if o.severalUsers() {
+		o.mkdirs("jail/alice", "jail/bob")
+		run(strings.Replace(perchildConf, `"/public"`, `"/"`, 1))
+	}
+}
+
 // userForEachSite: whichever process accepts, a request is served by one of the
 // site's user, also on a connection that others have used before, and with what
 // else was sent already.
 func userForEachSite(o *operator) {
-	if o.user == "" {
-		sys.WriteAll(o.s, 2, []byte("SKIP: needs several users: a user namespace without helpers has one\n"))
+	if !o.severalUsers() {
 		return
 	}
 	o.site()
