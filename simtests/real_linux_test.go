@@ -1,6 +1,7 @@
 package simtests
 
 import (
+	"bytes"
 	"debug/elf"
 	"errors"
 	"fmt"
@@ -161,6 +162,9 @@ func runReal(t *testing.T, sc scenario, w world, user string, attr *syscall.SysP
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	if bytes.HasPrefix(out, []byte("SKIP: ")) {
+		t.Skip(string(out))
 	}
 	return out
 }

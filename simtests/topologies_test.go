@@ -80,7 +80,7 @@ func topologyScenarios() []scenario {
 		scenario{"exactly start_servers/mpmt_os2", exactly},
 		scenario{"a user for each site/perchild", userForEachSite},
 		scenario{"restart gracefully/perchild with users", func(o *operator) { passing(o, func(conf string) { restart(o, conf, sys.SIGUSR1, o.restarts) }) }},
-		scenario{"kill a child/perchild with users", func(o *operator) { passing(o, func(conf string) { killChild(o, conf) }) }},
+		scenario{"kill a child/perchild with users", func(o *operator) { passing(o, func(conf string) { o.kills = 1; killChild(o, conf) }) }},
 		scenario{"does not start/perchild as root", perchildAsRoot},
 	)
 }
@@ -353,7 +353,7 @@ func (o *operator) severalUsers() bool {
 	if o.user != "" {
 		return true
 	}
-	sys.WriteAll(o.s, 2, []byte("SKIP: needs several users: a user namespace without helpers has one\n"))
+	sys.WriteAll(o.s, 1, []byte("SKIP: needs several users: a user namespace without helpers has one\n"))
 	return false
 }
 
