@@ -49,21 +49,40 @@ func (*thread) EpollWait(epfd int, events []sys.EpollEvent, timeout time.Duratio
 	return n, err
 }
 
+// unnoticed is how long epollPwait2 waits before the scheduler hears of it. A
+// server's loop waits often and not for long, and never passes through the
+// scheduler: after 10 ms the runtime's monitor takes such a goroutine for a
+// long-running one, takes its P away in the middle of a wait, and then looks
+// every 20 us whether to do so again. That took up to a third of the CPU time
+// of a busy loop. A collection's stop interrupts the wait with a signal: EINTR.
+const unnoticed = time.Millisecond
+
 func epollPwait2(epfd int, events unsafe.Pointer, n int, timeout time.Duration) (int, error) {
+	first := unnoticed
+	if timeout >= 0 {
+		first = min(first, timeout)
+	}
+	r, err := epollPwait(unix.RawSyscall6, epfd, events, n, first)
+	if r != 0 || first == timeout {
+		return r, err
+	}
+	if timeout > 0 {
+		timeout -= first
+	}
+	return epollPwait(unix.Syscall6, epfd, events, n, timeout)
+}
+
+func epollPwait(call func(trap, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2 uintptr, err unix.Errno),
+	epfd int, events unsafe.Pointer, n int, timeout time.Duration) (int, error) {
 	var ts unix.Timespec
 	var tsp *unix.Timespec
 	if timeout >= 0 {
 		ts = timespec(timeout)
 		tsp = &ts
 	}
-	call := unix.Syscall6
-	if timeout == 0 {
-		call = unix.RawSyscall6 // it does not wait
-	}
 	r, _, e := call(unix.SYS_EPOLL_PWAIT2, uintptr(epfd), uintptr(events), uintptr(n), uintptr(unsafe.Pointer(tsp)), 0, sigsetSize)
 	if e == unix.ENOSYS { // before Linux 5.11
-		r, _, e = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(events), uintptr(n),
-			uintptr(milliseconds(timeout)), 0, sigsetSize)
+		r, _, e = call(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(events), uintptr(n), uintptr(milliseconds(timeout)), 0, sigsetSize)
 	}
 	return result(r, 0, e)
 }
