@@ -4,8 +4,9 @@ import (
 	"github.com/httpjail/httpjail/sys/fake/vfs"
 )
 
-// buffer is a receive queue: bytes, and marks where a write has to be told from
-// its neighbours: a record of SOCK_SEQPACKET, or descriptors that go with bytes.
+// buffer is a receive queue: bytes and, in Unix sockets, marks that tell a write
+// from its neighbours: a record of SOCK_SEQPACKET, or descriptors that go with
+// bytes.
 type buffer struct {
 	b     []byte
 	off   int    // b[off:] is unread

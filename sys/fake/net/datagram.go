@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/httpjail/httpjail/sys"
 	"github.com/httpjail/httpjail/sys/fake/sched"
@@ -87,88 +88,111 @@ func udpTruesize(n, headers int) int {
 // sendUnixDatagram is unix_dgram_sendmsg without an address. The references to
 // fds are the caller's until the datagram was sent.
 func (s *socket) sendUnixDatagram(t *vfs.Task, p []byte, fds []*vfs.Description, nonblock bool) (int, error) {
-	w := &wait{}
-	defer func() { w.leave() }()
 	s.mu.Lock()
 	until := deadline(t, s.opts.sndtimeo)
 	s.mu.Unlock()
+	if err := s.charge(t, len(p), nonblock, until); err != nil {
+		return 0, err
+	}
+	d := datagram{data: slices.Clone(p), fds: fds, truesize: unixTruesize(len(p)), from: s}
+	sent := false
+	defer func() { // also when the thread is killed while it waits
+		if !sent {
+			d.uncharge()
+		}
+	}()
 	for {
-		room, err := s.trySendDatagram(t, p, fds, nonblock)
-		if err == nil {
-			return len(p), nil
+		peer, err := s.deliver(t, &d, nonblock)
+		if err == sys.EAGAIN && !nonblock {
+			if err = s.awaitRoom(t, peer, until); err == nil {
+				continue
+			}
 		}
+		if err != nil {
+			return 0, err
+		}
+		sent = true
+		return len(p), nil
+	}
+}
+
+// charge is sock_alloc_send_pskb: it waits for room in the sender's buffer, and
+// takes it.
+func (s *socket) charge(t *vfs.Task, n int, nonblock bool, until time.Duration) error {
+	var w wait
+	defer w.leave()
+	for {
+		err := func() error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if int64(n) > s.sndbuf.Load()-32 {
+				return sys.EMSGSIZE
+			}
+			if err := s.takeErr(); err != nil {
+				return err
+			}
+			switch {
+			case s.shut&sendShut != 0:
+				return sys.EPIPE
+			case s.dg.wmem.Load() >= s.sndbuf.Load():
+				return sys.EAGAIN
+			}
+			s.dg.wmem.Add(int64(unixTruesize(n)))
+			return nil
+		}()
 		if err != sys.EAGAIN || nonblock {
-			return 0, err
+			return err
 		}
-		q := &s.q
-		if room != nil {
-			q = room
-		}
-		if w.w != nil && w.q != q {
-			w.leave()
-			w = &wait{}
-		}
-		w.exclusive = room != nil // unix_wait_for_peer: a place in the queue is for one
-		if err := w.sleep(t, q, until); err != nil {
-			return 0, err
+		if err := w.sleep(t, &s.q, until); err != nil {
+			return err
 		}
 	}
 }
 
-// trySendDatagram sends p. EAGAIN: there is no room, in the peer's queue, whose
-// wait queue is then returned, or in the sender's own buffer.
-func (s *socket) trySendDatagram(t *vfs.Task, p []byte, fds []*vfs.Description, nonblock bool) (*sched.Queue, error) {
+// deliver puts d into the peer's queue. EAGAIN: there is no room in it.
+func (s *socket) deliver(t *vfs.Task, d *datagram, nonblock bool) (*socket, error) {
 	s.mu.Lock()
 	peer := s.peer
-	err := func() error {
-		if int64(len(p)) > s.sndbuf.Load()-32 {
-			return sys.EMSGSIZE
-		}
-		// sock_alloc_send_pskb
-		if err := s.takeErr(); err != nil {
-			return err
-		}
-		switch {
-		case s.shut&sendShut != 0:
-			return sys.EPIPE
-		case s.dg.wmem.Load() >= s.sndbuf.Load():
-			return sys.EAGAIN
-		case peer == nil:
-			return sys.ENOTCONN
-		}
-		return nil
-	}()
 	s.mu.Unlock()
-	if err != nil {
-		return nil, err
+	if peer == nil {
+		return nil, sys.ENOTCONN
 	}
-
 	peer.mu.Lock()
+	defer peer.mu.Unlock()
 	switch {
 	case peer.dead:
 		peer.mu.Unlock()
-		return nil, s.peerDied(t, peer)
+		defer peer.mu.Lock()
+		return peer, s.peerDied(t, peer)
 	case !peer.admits(s):
-		err = sys.EPERM
+		return peer, sys.EPERM
 	case peer.shut&rcvShut != 0:
-		err = sys.EPIPE
+		return peer, sys.EPIPE
 	case peer.crowded(s):
 		if nonblock {
 			peer.addPoller(s)
 		}
-		peer.mu.Unlock()
-		return &peer.dg.room, sys.EAGAIN
+		return peer, sys.EAGAIN
 	}
-	if err != nil {
-		peer.mu.Unlock()
-		return nil, err
-	}
-	d := datagram{data: slices.Clone(p), fds: fds, truesize: unixTruesize(len(p)), from: s}
-	s.dg.wmem.Add(int64(d.truesize))
-	peer.dg.queue = append(peer.dg.queue, d)
+	peer.dg.queue = append(peer.dg.queue, *d)
 	peer.wake(sys.POLLIN)
+	return peer, nil
+}
+
+// awaitRoom is unix_wait_for_peer. One place in the queue wakes one sender.
+func (s *socket) awaitRoom(t *vfs.Task, peer *socket, until time.Duration) error {
+	w := wait{exclusive: true}
+	defer w.leave()
+	if err := w.sleep(t, &peer.dg.room, until); err != nil {
+		return err
+	}
+	peer.mu.Lock()
+	full := !peer.dead && peer.shut&rcvShut == 0 && peer.crowded(s)
 	peer.mu.Unlock()
-	return nil, nil
+	if !full {
+		return nil
+	}
+	return w.sleep(t, &peer.dg.room, until)
 }
 
 // admits is unix_may_send: a socket that is connected takes datagrams from its
@@ -189,16 +213,13 @@ func (s *socket) addPoller(from *socket) {
 }
 
 // removePoller is unix_dgram_peer_wake_disconnect.
-func (s *socket) removePoller(from *socket) (found bool) {
+func (s *socket) removePoller(from *socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := len(s.dg.pollers)
 	s.dg.pollers = slices.DeleteFunc(s.dg.pollers, func(x *socket) bool { return x == from })
-	return len(s.dg.pollers) < n
 }
 
-// peerDied ends the connection to a socket that was found dead. EAGAIN: s has
-// another peer by now.
+// peerDied ends the connection to a socket that was found dead.
 func (s *socket) peerDied(t *vfs.Task, peer *socket) error {
 	s.mu.Lock()
 	if s.peer != peer {
@@ -206,6 +227,7 @@ func (s *socket) peerDied(t *vfs.Task, peer *socket) error {
 		return sys.ECONNRESET
 	}
 	s.peer = nil
+	s.wake(sys.POLLOUT)
 	s.mu.Unlock()
 	s.turnedAway(t, peer)
 	return sys.ECONNREFUSED
@@ -347,9 +369,8 @@ func (s *socket) connectDatagram(t *vfs.Task, a sys.SockAddr) error {
 	s.peer = peer
 	s.mu.Unlock()
 	if old != nil {
-		if old.removePoller(s) {
-			s.wake(sys.POLLOUT)
-		}
+		old.removePoller(s)
+		s.wake(sys.POLLOUT) // unix_dgram_peer_wake_disconnect_wakeup
 		if old != peer {
 			s.turnedAway(t, old)
 		}

@@ -485,8 +485,10 @@ var datagramScenarios = []scenario{
 		s.name(u)
 		s.peer(u)
 		s.poll(u)
-		s.send(u, "x")
 		s.recv(u, 1)
+		s.name(u)
+		s.send(u, "x")
+		s.name(u)
 		s.listen(u, 1)
 		s.accept(u, "x")
 		s.shutdown(u, sys.SHUT_RD)
@@ -601,9 +603,9 @@ var datagramScenarios = []scenario{
 		}
 	}},
 	{"udp-bind", func(s *script) {
-		a, to := s.udp("a")
-		tcp := s.socket("tcp", sys.AF_INET, stream)
-		s.bind(tcp, to) // another protocol's ports
+		_, to := s.server("tcp", 1)
+		a := s.socket("a", sys.AF_INET, dgram)
+		s.bind(a, to) // another protocol's ports
 		b := s.socket("b", sys.AF_INET, dgram)
 		s.bind(b, to)
 		s.set(b, "REUSEADDR", sys.SOL_SOCKET, sys.SO_REUSEADDR, 1)

@@ -22,7 +22,7 @@ type step struct {
 func (st step) String() string { return fmt.Sprintf("%s %d %d %d", st.Op, st.A, st.B, st.N) }
 
 var ops = []string{
-	"conn", "conn", "unix", "seqpacket", "listener",
+	"conn", "conn", "unix", "seqpacket", "listener", "pipe", "read", "read", "nest",
 	"send", "send", "send", "recv", "recv", "peek", "shutdown", "close", "poll", "poll", "error", "linger",
 	"connect", "connect", "accept", "accept", "names", "sendfd", "recvfd",
 	"add", "add", "mod", "del", "wait", "wait", "wait",
@@ -75,6 +75,13 @@ func play(s *script, list []step) {
 			a, b := s.pair(sys.SOCK_STREAM)
 			add(a, b)
 			continue
+		case "pipe":
+			r, w := s.k.Pipe()
+			add(r, w)
+			continue
+		case "nest": // the second epoll may watch the first
+			s.ctl(eps[1], 1+st.B%3, eps[0], []uint32{sys.EPOLLIN, sys.EPOLLIN | sys.EPOLLET}[st.A%2])
+			continue
 		case "seqpacket":
 			a, b := s.pair(sys.SOCK_SEQPACKET)
 			add(a, b)
@@ -116,6 +123,17 @@ func play(s *script, list []step) {
 			s.send(fd, strings.Repeat(fmt.Sprintf("<%d>", text), st.N))
 		case "recv":
 			s.recv(fd, 1+3*st.N)
+		case "read":
+			if s.k.Poll(fd, sys.POLLIN) == 0 {
+				continue // some would wait
+			}
+			p := make([]byte, 1+3*st.N)
+			n, err := s.k.Read(fd, p)
+			if err != nil {
+				s.result("read "+s.names[fd], err)
+			} else {
+				s.note("read %s: %q", s.names[fd], p[:n])
+			}
 		case "peek":
 			s.peek(fd, 1+3*st.N)
 		case "shutdown":

@@ -55,7 +55,7 @@ func (s *socket) trySend(p []byte, fds []*vfs.Description) (int, error) {
 		peer.mu.Unlock()
 		return 0, sys.EAGAIN
 	}
-	if records || fds != nil {
+	if !s.tcp() {
 		peer.rcv.mark(n, fds)
 	}
 	peer.rcv.write(p[:n])
@@ -107,7 +107,7 @@ func (s *socket) sendTo() (*socket, error) {
 func (s *socket) send(t *vfs.Task, p []byte, fds []*vfs.Description, nonblock, more bool) (sent int, err error) {
 	switch {
 	case s.dg != nil && s.inet():
-		return s.sendUDP(p, more)
+		return s.sendUDP(t, p, more)
 	case s.dg != nil:
 		return s.sendUnixDatagram(t, p, fds, nonblock)
 	}
@@ -175,13 +175,15 @@ func (s *socket) tryRecv(p []byte, peek bool) (m message, err error) {
 		}
 	}
 	if s.rcv.len() > 0 || records && len(s.rcv.marks) > 0 {
+		writes := len(s.rcv.marks)
 		m.n, m.size, m.fds = s.rcv.read(p, records, peek)
 		m.truncated = m.n < m.size
 		if peek {
 			for _, d := range m.fds {
 				d.Incref()
 			}
-		} else if peer := s.peer; peer != nil && peer.roomy(s.rcv.len()) && (peer.nospace.Swap(false) || !s.tcp()) {
+		} else if peer := s.peer; peer != nil && peer.roomy(s.rcv.len()) && (peer.nospace.Swap(false) || len(s.rcv.marks) < writes) {
+			// unix_write_space: whenever all of a write was read
 			peer.wake(sys.POLLOUT)
 		}
 		return m, nil
@@ -354,11 +356,11 @@ func (s *socket) shutdownTCP(t *vfs.Task, mask int) error {
 	if mask&sendShut != 0 {
 		peer = s.sendFin()
 	}
-	s.wake(0)
 	s.mu.Unlock()
 	if peer != nil {
 		peer.fin()
 	}
+	s.wake(0) // after the peer: the FIN has arrived by then
 	return nil
 }
 
@@ -373,7 +375,7 @@ func (s *socket) close(t *vfs.Task) {
 
 	s.mu.Lock()
 	s.dead = true
-	unread := s.rcv.len() > 0 || s.aborted
+	unread := s.rcv.len() > 0 || len(s.rcv.marks) > 0 || s.aborted
 	fds := s.rcv.drop()
 	peer := s.peer
 	st, wasReset := s.state, s.wasReset

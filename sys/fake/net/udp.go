@@ -29,13 +29,8 @@ func (s *socket) connectUDP(t *vfs.Task, a sys.SockAddr) error {
 		s.disconnectUDP()
 		return nil
 	}
-	n.mu.Lock()
-	bound := s.use != nil
-	n.mu.Unlock()
-	if !bound {
-		if err := s.bindInet(t, sys.SockAddr{Family: s.domain, Addr: netip.AddrPortFrom(s.local.Addr.Addr(), 0)}); err != nil {
-			return sys.EAGAIN // inet_autobind
-		}
+	if err := s.autobind(t); err != nil {
+		return err
 	}
 	to := a.Addr.Addr()
 	if s.domain == sys.AF_INET6 && a.Family == sys.AF_INET { // __ip6_datagram_connect
@@ -54,6 +49,9 @@ func (s *socket) connectUDP(t *vfs.Task, a sys.SockAddr) error {
 		return sys.ENETUNREACH
 	}
 	own := s.local.Addr.Addr()
+	if own.Is4In6() && !dst.Is4In6() {
+		return sys.EAFNOSUPPORT // ip6_dst_lookup_tail
+	}
 	if !own.Unmap().IsUnspecified() {
 		src = own
 	}
@@ -66,6 +64,23 @@ func (s *socket) connectUDP(t *vfs.Task, a sys.SockAddr) error {
 	if s.use.addr != src {
 		s.use.addr = src
 		n.rehash(s.use)
+	}
+	return nil
+}
+
+// autobind is inet_autobind: a port for who has none. s.mu is held.
+func (s *socket) autobind(t *vfs.Task) error {
+	s.net.mu.Lock()
+	bound := s.use != nil
+	s.net.mu.Unlock()
+	if bound {
+		return nil
+	}
+	boundAddr := s.boundAddr
+	err := s.bindInet(t, sys.SockAddr{Family: s.domain, Addr: netip.AddrPortFrom(s.local.Addr.Addr(), 0)})
+	s.boundAddr = boundAddr
+	if err != nil {
+		return sys.EAGAIN
 	}
 	return nil
 }
@@ -154,8 +169,12 @@ func (n *Net) lookupUDP(dst, src netip.AddrPort) *socket {
 // sendUDP is udp_sendmsg of a connected socket. It never waits: over loopback a
 // datagram leaves the sender's buffer at once, and one for which the receiver has
 // no room is lost.
-func (s *socket) sendUDP(p []byte, more bool) (int, error) {
+func (s *socket) sendUDP(t *vfs.Task, p []byte, more bool) (int, error) {
 	s.mu.Lock()
+	if err := s.autobind(t); err != nil {
+		s.mu.Unlock()
+		return 0, err
+	}
 	if s.domain == sys.AF_INET && len(p) > maxUDPSend {
 		s.mu.Unlock()
 		return 0, sys.EMSGSIZE

@@ -11,7 +11,7 @@ type Queue struct {
 	Name string // for deadlock reports; set before the first use
 
 	mu      sync.Mutex
-	entries []entry // FIFO
+	entries []entry // waiters FIFO
 }
 
 // entry is struct wait_queue_entry: a waiter or a watcher.
@@ -45,12 +45,17 @@ func (q *Queue) add(w *Waiter, exclusive bool) {
 	q.mu.Unlock()
 }
 
-// Watch enters a watcher, until Unwatch. An exclusive one is not called once the
-// wake-up has reached as many exclusive entries as it is for.
+// Watch enters a watcher, until Unwatch: in front, as add_wait_queue does, or when
+// it is exclusive at the end. An exclusive one is not called once the wake-up has
+// reached as many exclusive entries as it is for.
 func (q *Queue) Watch(w Watcher, exclusive bool) {
 	q.mu.Lock()
-	q.entries = append(q.entries, entry{watcher: w, exclusive: exclusive})
-	q.mu.Unlock()
+	defer q.mu.Unlock()
+	at := 0
+	if exclusive {
+		at = len(q.entries)
+	}
+	q.entries = slices.Insert(q.entries, at, entry{watcher: w, exclusive: exclusive})
 }
 
 // Unwatch takes a watcher off.
