@@ -95,9 +95,16 @@ func init() {
 		_, w, _ := s.Pipe2(sys.O_CLOEXEC)
 		evs := make([]sys.EpollEvent, 2)
 		fmt.Println(e == sys.ENOSYS)
-		fmt.Println(s.EpollWait(ep, evs, time.Millisecond))
+		wait := func(timeout time.Duration) (n int, err error) {
+			err = sys.Retry(func() (err error) { // a preemption of the Go scheduler is a signal
+				n, err = s.EpollWait(ep, evs, timeout)
+				return err
+			})
+			return n, err
+		}
+		fmt.Println(wait(time.Millisecond))
 		s.EpollCtl(ep, sys.EPOLL_CTL_ADD, w, sys.EpollEvent{Events: sys.EPOLLOUT, Fd: 42})
-		n, err := s.EpollWait(ep, evs, -1)
+		n, err := wait(-1)
 		fmt.Println(n, err, evs[0])
 		return 0
 	}
