@@ -159,7 +159,7 @@ func (w *web) serve(s sys.Sys, fd int, peer sys.SockAddr, worker mpm.Worker) {
 // connection makes the connection of a descriptor that blocks.
 func (w *web) connection(s sys.Sys, fd int, peer sys.SockAddr, worker mpm.Worker) connection {
 	c := connection{Conn: conn.New(s, fd, sys.SockAddr{}, peer), sys: s, worker: worker}
-	c.Inherited(w.cfg.Timeout) // see listenOne
+	c.Inherited(w.cfg.Timeout) // see setListenerOptions
 	c.SetReadTimeout(w.cfg.Timeout)
 	c.SetIdleTimeout(w.cfg.KeepAliveTimeout)
 	c.SetWriteTimeout(w.cfg.Timeout)
