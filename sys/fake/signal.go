@@ -53,6 +53,9 @@ func (m *Machine) deliver(p *process, sig sys.Signal) {
 	case s.ignored.has(sig) || stopping.has(sig) && !s.handled.has(sig):
 		return
 	case s.handled.has(sig):
+		if s.pending.has(sig) {
+			return // legacy_queue: it is one signal
+		}
 		s.pending |= sigbit(sig)
 		s.queue.WakeAll()
 	case killing.has(sig):
@@ -73,7 +76,7 @@ func (m *Machine) deliver(p *process, sig sys.Signal) {
 // (It is os.File, which programs here do not use, that kills the process when
 // descriptor 1 or 2 is a broken pipe.) Machine.mu is held.
 func (p *process) raise(sig sys.Signal) {
-	if s := &p.signals; s.handled.has(sig) {
+	if s := &p.signals; s.handled.has(sig) && !s.pending.has(sig) {
 		s.pending |= sigbit(sig)
 		s.queue.WakeAll()
 	}

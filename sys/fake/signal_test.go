@@ -276,6 +276,47 @@ func TestSigpipe(t *testing.T) {
 		if n, err := s.Read(fd, buf); n != 1 || buf[0] != byte(sys.SIGPIPE) || err != nil {
 			t.Errorf("read: %d %v %v", n, buf, err)
 		}
+		// Of sockets only streams send it (seen on Linux).
+		a, b, _ = s.Socketpair(sys.AF_UNIX, sys.SOCK_DGRAM, 0)
+		want(t, "shutdown", s.Shutdown(b, sys.SHUT_RD), nil)
+		_, err = s.Send(a, []byte("x"), 0)
+		want(t, "send", err, sys.EPIPE)
+		_, err = s.Read(fd, buf)
+		want(t, "read after a datagram", err, sys.EAGAIN)
+		return 0
+	})
+}
+
+// An edge-triggered epoll tells of each signal that arrives, and of one that is
+// pending already not again (seen on Linux).
+func TestEpollOfASignalfd(t *testing.T) {
+	m := boot(t, fake.Config{})
+	exits(t, m, func(s sys.Sys) int {
+		fd, err := s.Signalfd([]sys.Signal{sys.SIGUSR1, sys.SIGUSR2}, sys.SFD_NONBLOCK)
+		want(t, "signalfd", err, nil)
+		ep, _ := s.EpollCreate1(0)
+		want(t, "epoll_ctl", s.EpollCtl(ep, sys.EPOLL_CTL_ADD, fd, sys.EpollEvent{Events: sys.EPOLLIN | sys.EPOLLET}), nil)
+		expect := func(what string, events int) {
+			t.Helper()
+			if n, err := s.EpollWait(ep, make([]sys.EpollEvent, 2), 0); n != events || err != nil {
+				t.Errorf("%s: %d events, %v, want %d", what, n, err, events)
+			}
+		}
+		read := func() { want(t, "read", func() error { _, err := s.Read(fd, make([]byte, 1)); return err }(), nil) }
+		kill := func(sig sys.Signal) { want(t, "kill", s.Kill(s.Getpid(), sig), nil) }
+		expect("nothing", 0)
+		kill(sys.SIGUSR1)
+		expect("SIGUSR1", 1)
+		expect("told", 0)
+		kill(sys.SIGUSR1)
+		expect("SIGUSR1 that is pending", 0)
+		kill(sys.SIGUSR2)
+		expect("SIGUSR2", 1)
+		read()
+		expect("read one of two", 0)
+		read()
+		kill(sys.SIGUSR1)
+		expect("SIGUSR1 again", 1)
 		return 0
 	})
 }

@@ -81,7 +81,7 @@ func (t *thread) Write(fd int, p []byte) (n int, err error) {
 	}
 	defer d.Decref(&t.task)
 	n, err = t.transfer(d, func() (int, error) { return d.Write(&t.task, p) })
-	t.signalFor(err)
+	t.signalFor(d, err)
 	return n, err
 }
 
@@ -110,7 +110,7 @@ func (t *thread) Writev(fd int, bufs [][]byte) (n int, err error) {
 		}
 	}
 	n, err = t.transfer(d, func() (int, error) { return d.Write(&t.task, one) })
-	t.signalFor(err)
+	t.signalFor(d, err)
 	return n, err
 }
 
@@ -137,7 +137,7 @@ func (t *thread) Pwrite(fd int, p []byte, off int64) (n int, err error) {
 	}
 	defer d.Decref(&t.task)
 	n, err = negative(d.Pwrite(&t.task, p, off))
-	t.signalFor(err)
+	t.signalFor(d, err)
 	return n, err
 }
 
@@ -160,7 +160,7 @@ func (t *thread) Ftruncate(fd int, size int64) (err error) {
 	defer t.leave(nil, &err)
 	return t.with(fd, func(d *vfs.Description) error {
 		err := d.Truncate(&t.task, size)
-		t.signalFor(err)
+		t.signalFor(d, err)
 		return err
 	})
 }
@@ -347,11 +347,11 @@ func negative(n int, err error) (int, error) {
 	return n, nil
 }
 
-// signalFor raises the signal that comes with the error of a write.
-func (t *thread) signalFor(err error) {
+// signalFor raises the signal that comes with the error of a write to d.
+func (t *thread) signalFor(d *vfs.Description, err error) {
 	p := t.p
 	switch {
-	case err == sys.EPIPE:
+	case err == sys.EPIPE && net.RaisesSIGPIPE(d):
 		p.m.mu.Lock()
 		p.raise(sys.SIGPIPE)
 		p.m.mu.Unlock()

@@ -151,7 +151,7 @@ func (t *thread) Sendfile(out, in int, off int64, count int) (n int, err error) 
 	}
 	defer dst.Decref(&t.task)
 	n, err = t.transfer(dst, func() (int, error) { return t.net().Sendfile(&t.task, dst, src, off, count) })
-	t.signalFor(err)
+	t.signalFor(dst, err)
 	return n, err
 }
 
@@ -165,7 +165,7 @@ func (t *thread) Send(fd int, p []byte, flags int) (n int, err error) {
 	defer d.Decref(&t.task)
 	n, err = t.transfer(d, func() (int, error) { return t.net().Send(&t.task, d, p, flags) })
 	if flags&sys.MSG_NOSIGNAL == 0 {
-		t.signalFor(err)
+		t.signalFor(d, err)
 	}
 	return n, err
 }
@@ -219,7 +219,7 @@ func (t *thread) Sendmsg(fd int, p []byte, fds []int, flags int) (n int, err err
 	}
 	n, err = t.transfer(d, func() (int, error) { return t.net().Sendmsg(&t.task, d, p, files, flags) })
 	if flags&sys.MSG_NOSIGNAL == 0 {
-		t.signalFor(err)
+		t.signalFor(d, err)
 	}
 	return n, err
 }
