@@ -1,6 +1,7 @@
 package real
 
 import (
+	"runtime"
 	"time"
 	"unsafe"
 
@@ -27,7 +28,19 @@ func (*thread) Listen(fd, backlog int) error {
 	return errOf(e)
 }
 
-func (*thread) Accept4(fd, flags int) (int, sys.SockAddr, error) {
+// turn is how long a goroutine that accepts may go on before it passes through
+// the scheduler, for the reason that unnoticed has.
+const turn = 5 * time.Millisecond
+
+func (t *thread) yield() {
+	if now := t.Monotonic(); now-t.yielded >= turn {
+		runtime.Gosched()
+		t.yielded = now
+	}
+}
+
+func (t *thread) Accept4(fd, flags int) (int, sys.SockAddr, error) {
+	t.yield()
 	var raw rawAddr
 	size := uint32(unsafe.Sizeof(raw))
 	nfd, _, e := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&raw)), uintptr(unsafe.Pointer(&size)), uintptr(flags), 0, 0)

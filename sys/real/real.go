@@ -20,12 +20,16 @@ import (
 	"os"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/httpjail/httpjail/sys"
 )
 
 // thread is the handle of one thread.
-type thread struct{ tid int }
+type thread struct {
+	tid     int
+	yielded time.Duration // when it last passed through the scheduler, see yield
+}
 
 var _ sys.Sys = (*thread)(nil)
 
