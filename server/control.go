@@ -138,7 +138,13 @@ func (p *parent) converse(score *mpm.Scoreboard) mpm.Request {
 	}
 	buf := make([]byte, controlMessage)
 	fds := make([]int, controlFds)
-	n, nfds, _, err := s.Recvmsg(fd, buf, fds, sys.MSG_CMSG_CLOEXEC)
+	var n, nfds int
+	// A receive with a time limit is not restarted after a signal, and here
+	// SIGCHLD comes all the time.
+	err = sys.Retry(func() (err error) {
+		n, nfds, _, err = s.Recvmsg(fd, buf, fds, sys.MSG_CMSG_CLOEXEC)
+		return err
+	})
 	fds = fds[:max(0, nfds)]
 	var req controlRequest
 	if err == nil {

@@ -134,7 +134,11 @@ func (c *ctl) ask(verb string, fds []int) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.Sendmsg(fd, data, fds, sys.MSG_NOSIGNAL); err != nil {
+	err = sys.Retry(func() error {
+		_, err := s.Sendmsg(fd, data, fds, sys.MSG_NOSIGNAL)
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("cannot send ctl %s to the server: %w", verb, err)
 	}
 	buf := make([]byte, controlMessage)
