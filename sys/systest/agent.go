@@ -182,7 +182,12 @@ func (a *agent) call(text string) (result string) {
 	}
 	for _, commands := range append(allCommands[:len(allCommands):len(allCommands)], tableCommands()) {
 		if f := commands[words[0]]; f != nil {
-			return f(a, args(words[1:]))
+			// On Linux any call that waits may be interrupted: the Go runtime
+			// sends signals to itself. No case is about EINTR.
+			for result = "EINTR"; result == "EINTR"; {
+				result = f(a, args(words[1:]))
+			}
+			return result
 		}
 	}
 	panic(scriptError("unknown call"))
