@@ -14,6 +14,11 @@ const (
 	semData     = 0 // 64 bits
 	semValue    = 0 // its low half, on which waiters sleep
 	semNwaiters = 1 << 32
+
+	// The word "private" and its value for processes that share: LLL_SHARED.
+	// With 0, glibc's side would sleep where only its own process can wake it.
+	semPrivate = 8
+	semShared  = 128
 )
 
 // Sem is a POSIX semaphore in shared memory, which C programs that use glibc's
@@ -23,8 +28,11 @@ type Sem struct{ mem sys.Mem }
 // NewSem is the semaphore at the start of a mapping of SemSize bytes or more.
 func NewSem(mem sys.Mem) Sem { return Sem{mem} }
 
-// Init is sem_init(3).
-func (m Sem) Init(value uint32) { m.mem.Store64(semData, uint64(value)) }
+// Init is sem_init(3) with pshared.
+func (m Sem) Init(value uint32) {
+	m.mem.Store32(semPrivate, semShared)
+	m.mem.Store64(semData, uint64(value))
+}
 
 // Value is sem_getvalue(3).
 func (m Sem) Value() uint32 { return m.mem.Load32(semValue) }
