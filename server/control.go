@@ -69,6 +69,65 @@ type handoff struct {
 	Listeners []int // one for each Config.Listen; -1: the server has it open
 }
 
+// descriptors calls f with each descriptor of h.
+func (h *handoff) descriptors(f func(fd *int)) {
+	f(&h.ErrorLog)
+	for i := range h.Listeners {
+		f(&h.Listeners[i])
+	}
+	for i := range h.Modules {
+		for j := range h.Modules[i].Files {
+			f(&h.Modules[i].Files[j])
+		}
+	}
+}
+
+// prepare reads the configuration and opens what it names, by somebody who has
+// the machine in view: ctl, or a parent that is not in jail. open is the socket
+// that the server has for an address; what it has not is opened here. When it
+// fails nothing stays open.
+func (p *parent) prepare(open func(address string) (fd int, ok bool)) (h *handoff, err error) {
+	var listeners []int // opened here
+	defer func() {
+		if err != nil {
+			p.closeAll(listeners)
+			p.closePrepared()
+		}
+	}()
+	p.log.phase = PhasePreJail
+	if err := p.preJail(); err != nil {
+		return nil, err
+	}
+	h = &handoff{Config: p.cfg, User: p.user, Owners: p.owners, Modules: p.modules, ErrorLog: -1}
+	if p.log.fd != 2 {
+		h.ErrorLog = p.log.fd
+	}
+	p.log.phase = PhaseListen
+	for _, l := range p.cfg.Listen {
+		fd, ok := open(l.Address)
+		if !ok {
+			if fd, err = listenAt(p.sys, p.cfg, l); err != nil {
+				return nil, err
+			}
+			listeners = append(listeners, fd)
+		}
+		h.Listeners = append(h.Listeners, fd)
+	}
+	return h, nil
+}
+
+// closePrepared closes what preJail has opened.
+func (p *parent) closePrepared() {
+	p.closeAll([]int{p.exe, p.devNull})
+	if p.log.fd != 2 {
+		p.closeAll([]int{p.log.fd})
+		p.log.fd = 2
+	}
+	for _, m := range p.modules {
+		p.closeAll(m.Files)
+	}
+}
+
 // control is the server's side.
 type control struct {
 	fd      int
@@ -192,7 +251,9 @@ func (p *parent) converse(score *mpm.Scoreboard) mpm.Request {
 
 func (p *parent) closeAll(fds []int) {
 	for _, fd := range fds {
-		p.sys.Close(fd)
+		if fd >= 0 {
+			p.sys.Close(fd)
+		}
 	}
 }
 
@@ -215,22 +276,13 @@ func (p *parent) takeHandoff(fds []int) (err error) {
 	if err := json.Unmarshal(data, h); err != nil {
 		return fmt.Errorf("cannot read the configuration: %w", err)
 	}
-	number := func(i *int) {
+	h.descriptors(func(i *int) {
 		if *i >= len(fds) {
 			err = fmt.Errorf("the configuration names descriptor %d of %d", *i, len(fds))
 		} else if *i >= 0 {
 			*i = fds[*i]
 		}
-	}
-	number(&h.ErrorLog)
-	for i := range h.Listeners {
-		number(&h.Listeners[i])
-	}
-	for i := range h.Modules {
-		for j := range h.Modules[i].Files {
-			number(&h.Modules[i].Files[j])
-		}
-	}
+	})
 	switch {
 	case err != nil:
 		return err
@@ -256,7 +308,13 @@ func (p *parent) takeHandoff(fds []int) (err error) {
 	}
 	// What initialises inside the jail could not be opened outside.
 	next := &parent{sys: p.sys, cfg: h.Config, log: p.log, modules: h.Modules}
-	if err := next.prepareModules(true); err != nil {
+	err = next.prepareModules(true)
+	for i, m := range modules {
+		if next.initialisesInside(m) {
+			fds = append(fds, h.Modules[i].Files...)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	p.dropHandoff() // of a restart that never came
@@ -338,24 +396,14 @@ func (p *parent) readAgain() (*handoff, error) {
 	if next.cfg.MPM.Name != p.cfg.MPM.Name || jailRoot(next.cfg) != jailRoot(p.cfg) {
 		return nil, errors.New("the MPM and jail.root cannot change while the server runs: stop and start it")
 	}
-	if err := next.preJail(); err != nil {
+	h, err := next.prepare(func(address string) (int, bool) {
+		fd := p.listener(address)
+		return fd, fd >= 0
+	})
+	if err != nil {
 		return nil, err
 	}
 	p.closeAll([]int{next.exe, next.devNull})
-	h := &handoff{Config: next.cfg, User: next.user, Modules: next.modules, ErrorLog: -1}
-	if next.log.fd != 2 {
-		h.ErrorLog = next.log.fd
-	}
-	for _, l := range next.cfg.Listen {
-		fd := p.listener(l.Address)
-		if fd < 0 {
-			var err error
-			if fd, err = listenAt(p.sys, next.cfg, l); err != nil {
-				return nil, err
-			}
-		}
-		h.Listeners = append(h.Listeners, fd)
-	}
 	return h, nil
 }
 
@@ -367,7 +415,7 @@ func (p *parent) status(score *mpm.Scoreboard) *Status {
 	for _, l := range p.cfg.Listen {
 		st.Listen = append(st.Listen, l.Address)
 	}
-	// A reply is one message: of thousands of workers the busy ones count.
+	// A reply is one message, which does not hold thousands of workers.
 	const most = 400
 	if len(st.Workers) > most {
 		st.Workers = st.Workers[:most]

@@ -172,41 +172,13 @@ func (c *ctl) recv(fd int, p []byte) (n int, err error) {
 // restart reads the configuration and opens what it names, outside, and hands
 // it all in. The server refuses what it cannot use and goes on as it was.
 func (c *ctl) restart(verb string, running *Status) error {
-	s, p := c.sys, c.parent
-	p.log.phase = PhasePreJail
-	if err := p.preJail(); err != nil {
+	h, err := c.prepare(func(address string) (int, bool) { return -1, slices.Contains(running.Listen, address) })
+	if err != nil {
 		return err
 	}
 	d := descriptors{files: []int{-1}} // the memfd's place
-	h := handoff{Config: p.cfg, User: p.user, Owners: p.owners, ErrorLog: -1}
-	if p.log.fd != 2 {
-		h.ErrorLog = d.add(p.log.fd)
-	}
-	for _, m := range p.modules {
-		h.Modules = append(h.Modules, module.State{Data: m.Data, Files: d.addAll(m.Files)})
-	}
-	p.log.phase = PhaseListen
-	for _, l := range p.cfg.Listen {
-		fd := -1
-		if !slices.Contains(running.Listen, l.Address) {
-			var err error
-			if fd, err = listenAt(s, p.cfg, l); err != nil {
-				return err
-			}
-		}
-		h.Listeners = append(h.Listeners, d.add(fd))
-	}
-	data, err := json.Marshal(h)
-	if err != nil {
-		return fmt.Errorf("handoff: %w", err)
-	}
-	if d.files[0], err = s.MemfdCreate("httpjail handoff", sys.MFD_CLOEXEC); err != nil {
-		return fmt.Errorf("memfd_create: %w", err)
-	}
-	if err := sys.WriteAll(s, d.files[0], data); err != nil {
-		return fmt.Errorf("handoff: %w", err)
-	}
-	if _, err := s.Lseek(d.files[0], 0, sys.SEEK_SET); err != nil {
+	h.descriptors(func(fd *int) { *fd = d.add(*fd) })
+	if d.files[0], err = memfdOf(c.sys, "httpjail handoff", h); err != nil {
 		return fmt.Errorf("handoff: %w", err)
 	}
 	if len(d.files) > controlFds {

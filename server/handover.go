@@ -55,14 +55,7 @@ func (d *descriptors) addAll(fds []int) []int {
 // spawnChild starts a child with the state st.
 func (p *parent) spawnChild(st mpm.ChildState) (pid int, err error) {
 	s := p.sys
-	memfd, err := s.MemfdCreate("httpjail handover", sys.MFD_CLOEXEC)
-	if err != nil {
-		return 0, fmt.Errorf("memfd_create: %w", err)
-	}
-	// The child has its own descriptor of it, or there is no child.
-	defer s.Close(memfd)
-
-	d := descriptors{files: []int{childStdin: p.devNull, childStdout: p.log.fd, childStderr: p.log.fd, childHandover: memfd}}
+	d := descriptors{files: []int{childStdin: p.devNull, childStdout: p.log.fd, childStderr: p.log.fd, childHandover: -1}}
 	h := handover{Config: p.cfg, MPM: st, User: p.owner(st.Group)}
 	h.MPM.Listeners = d.addAll(st.Listeners)
 	h.MPM.Scoreboard = d.add(st.Scoreboard)
@@ -74,16 +67,13 @@ func (p *parent) spawnChild(st mpm.ChildState) (pid int, err error) {
 	for _, m := range p.modules {
 		h.Modules = append(h.Modules, module.State{Data: m.Data, Files: d.addAll(m.Files)})
 	}
-	data, err := json.Marshal(h)
+	memfd, err := memfdOf(s, "httpjail handover", h)
 	if err != nil {
 		return 0, fmt.Errorf("handover: %w", err)
 	}
-	if err := sys.WriteAll(s, memfd, data); err != nil {
-		return 0, fmt.Errorf("handover: %w", err)
-	}
-	if _, err := s.Lseek(memfd, 0, sys.SEEK_SET); err != nil {
-		return 0, fmt.Errorf("handover: %w", err)
-	}
+	// The child has its own descriptor of it, or there is no child.
+	defer s.Close(memfd)
+	d.files[childHandover] = memfd
 	argv := []string{fmt.Sprintf("httpjail: %s child %d", p.cfg.MPM.Name, st.Slot), childArg}
 	// How many children share the processors, for whoever runs Program: in
 	// prefork one for each client, else at least those of the start.
@@ -105,6 +95,26 @@ func (p *parent) spawnChild(st mpm.ChildState) (pid int, err error) {
 		return 0, fmt.Errorf("spawn: %w", err)
 	}
 	return pid, nil
+}
+
+// memfdOf is a memfd that holds v as JSON, to be read from its start.
+func memfdOf(s sys.Sys, name string, v any) (fd int, err error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return -1, err
+	}
+	fd, err = s.MemfdCreate(name, sys.MFD_CLOEXEC)
+	if err != nil {
+		return -1, fmt.Errorf("memfd_create: %w", err)
+	}
+	if err = sys.WriteAll(s, fd, data); err == nil {
+		_, err = s.Lseek(fd, 0, sys.SEEK_SET)
+	}
+	if err != nil {
+		s.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }
 
 // readHandover is the child's side.

@@ -15,8 +15,8 @@ func (p *parent) checkPrivileges() error {
 	s := p.sys
 	_, euid, _ := s.Getresuid()
 	_, egid, _ := s.Getresgid()
-	namespaced, err := mapsID(s, "/proc/self/uid_map", 1)
-	namespaced = !namespaced
+	// A namespace made without privileges maps one id, and that is not 1.
+	mapsOthers, err := mapsID(s, "/proc/self/uid_map", 1)
 	if err != nil {
 		return fmt.Errorf("cannot read /proc/self/uid_map: %w", err)
 	}
@@ -28,7 +28,7 @@ func (p *parent) checkPrivileges() error {
 	if p.user.Uid >= 0 {
 		return p.checkIdentity(p.user, euid, egid)
 	}
-	if euid == 0 && !namespaced && !p.allOwned() {
+	if euid == 0 && mapsOthers && !p.allOwned() {
 		var where hcl.Range
 		if p.cfg.Jail != nil {
 			where = p.cfg.Jail.Range

@@ -66,7 +66,7 @@ type parent struct {
 }
 
 func newParent(s sys.Sys, file string, env []string) *parent {
-	return &parent{sys: s, env: env, backend: getenv(env, "HTTPJAIL_BACKEND"), file: file,
+	return &parent{sys: s, exe: -1, devNull: -1, env: env, backend: getenv(env, "HTTPJAIL_BACKEND"), file: file,
 		log: errorLog{fd: 2}, control: control{fd: -1}, service: service{fd: -1}}
 }
 
@@ -137,11 +137,7 @@ func (p *parent) configure() error {
 		return &directiveError{"mpm", cfg.MPM.Range, err, ""}
 	}
 	if m := cfg.MPM.AcceptMutex; m.Set {
-		known := false
-		for _, name := range mpm.MutexMethods() {
-			known = known || name == m.Value
-		}
-		if !known {
+		if !slices.Contains(mpm.MutexMethods(), m.Value) {
 			return &directiveError{"accept_mutex", m.Range, fmt.Errorf("this version has no accept mutex %q; it has %s",
 				m.Value, strings.Join(mpm.MutexMethods(), ", ")), ""}
 		}
@@ -229,12 +225,9 @@ func (p *parent) checkJail() error {
 	fail := func(err error) error {
 		return &module.PathError{Op: "use the jail", Path: j.Root, Where: j.RootRange, Err: err}
 	}
-	var st sys.Stat
-	if err := p.sys.Stat(j.Root, &st); err != nil {
+	st, err := statDir(p.sys, j.Root)
+	if err != nil {
 		return fail(err)
-	}
-	if !st.IsDir() {
-		return fail(sys.ENOTDIR)
 	}
 	change := false
 	for _, id := range append([]identity{p.user}, p.owners...) {
@@ -250,6 +243,15 @@ func (p *parent) checkJail() error {
 	return nil
 }
 
+// statDir is stat(2) of what must be a directory: else ENOTDIR.
+func statDir(s sys.Dirs, name string) (st sys.Stat, err error) {
+	err = s.Stat(name, &st)
+	if err == nil && !st.IsDir() {
+		err = sys.ENOTDIR
+	}
+	return st, err
+}
+
 // checkCoreDumpDirectory is called on both sides of the jail: httpd looks when
 // it reads the directive, outside, and again when a child crashes, inside.
 func (p *parent) checkCoreDumpDirectory(inside bool) error {
@@ -259,12 +261,7 @@ func (p *parent) checkCoreDumpDirectory(inside bool) error {
 	if inside {
 		at = p.fromHere(name)
 	}
-	var st sys.Stat
-	err := p.sys.Stat(at, &st)
-	if err == nil && !st.IsDir() {
-		err = sys.ENOTDIR
-	}
-	if err != nil {
+	if _, err := statDir(p.sys, at); err != nil {
 		outside := name
 		if inside {
 			outside = p.cfg.Jail.Root + name
@@ -461,12 +458,7 @@ func (p *parent) serve() error {
 
 func (p *parent) checkDocumentRoot(site *confhcl.Site) error {
 	root := p.cfg.Path(site.DocumentRoot.Value)
-	var st sys.Stat
-	err := p.sys.Stat(p.fromHere(root), &st)
-	if err == nil && !st.IsDir() {
-		err = sys.ENOTDIR
-	}
-	if err != nil {
+	if _, err := statDir(p.sys, p.fromHere(root)); err != nil {
 		return &module.PathError{Op: "use the document_root", Path: root, Inside: true, Where: site.DocumentRoot.Range, Err: err}
 	}
 	return nil

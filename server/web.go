@@ -106,7 +106,7 @@ func newWeb(s sys.Sys, h *handover, child *mpm.Child, logf func(string, ...any))
 		NoDefaultDate:         true, // fasthttp's comes from time.Now
 		NoDefaultContentType:  true,
 		SecureErrorLogMessage: true,
-		Logger:                httpLogger{logf},
+		Logger:                httpLogger{},
 		ErrorHandler:          w.protocolError,
 	}
 	return w, nil
@@ -114,9 +114,9 @@ func newWeb(s sys.Sys, h *handover, child *mpm.Child, logf func(string, ...any))
 
 // httpLogger keeps fasthttp's own messages out of the error log: they are
 // about what clients did, which the access log tells.
-type httpLogger struct{ logf func(string, ...any) }
+type httpLogger struct{}
 
-func (l httpLogger) Printf(string, ...any) {}
+func (httpLogger) Printf(string, ...any) {}
 
 // connection is one connection in its thread.
 type connection struct {
