@@ -79,6 +79,7 @@ func topologyScenarios() []scenario {
 		scenario{"replacement without a gap/mpm_winnt", replacement},
 		scenario{"exactly start_servers/mpmt_os2", exactly},
 		scenario{"a user for each site/perchild", userForEachSite},
+		scenario{"read again/perchild", usersReadAgain},
 		scenario{"restart gracefully/perchild with users", func(o *operator) { passing(o, func(conf string) { restart(o, conf, sys.SIGUSR1, o.restarts) }) }},
 		scenario{"kill a child/perchild with users", func(o *operator) { passing(o, func(conf string) { o.kills = 1; killChild(o, conf) }) }},
 		scenario{"does not start/perchild as root", perchildAsRoot},
@@ -364,6 +365,56 @@ func passing(o *operator, run func(conf string)) {
 		o.mkdirs("jail/alice", "jail/bob")
 		run(strings.Replace(perchildConf, `"/public"`, `"/"`, 1))
 	}
+}
+
+// usersReadAgain: a parent outside the jail reads its configuration again when a
+// signal makes it restart. Children still become perchild's users, and a
+// configuration that is refused, as often as it may be, leaves nothing open.
+func usersReadAgain(o *operator) {
+	if !o.severalUsers() {
+		return
+	}
+	o.site()
+	o.mkdirs("jail/alice", "jail/bob", "jail/public", "run")
+	conf := strings.ReplaceAll(strings.Replace(perchildConf, "USER", "order = \"per-child\"\n  USER", 1), `"/var/run/`, `"DIR/run/`)
+	o.configure(conf)
+	srv := o.start().ready()
+	users := func() (uids [3]int) {
+		for pid := range srv.children() {
+			switch o.uid(pid) {
+			case 1001:
+				uids[0]++
+			case 1002:
+				uids[1]++
+			case 33:
+				uids[2]++
+			}
+		}
+		return uids
+	}
+	want := [3]int{2, 1, 1}
+	o.eventually("each user has its processes", func() bool { return users() == want })
+	// What is open in the parent with the configuration that stays.
+	fds := func() int { return len(o.list(fmt.Sprintf("/proc/%d/fd", srv.pid))) }
+	before := fds()
+	o.configure(strings.Replace(conf, `"127.0.0.1:PORT"`, `"127.0.0.1:PORT", "192.0.2.1:PORT"`, 1)) // nobody has that address
+	for i := range 3 {
+		o.must("kill -USR1", o.s.Kill(srv.pid, sys.SIGUSR1))
+		o.eventually("the server has restarted", func() bool {
+			return strings.Count(srv.output("restarting with the configuration that the server has"), "resuming normal operations") > i+1
+		})
+	}
+	// The pipe of death of the last generation closes when its children run.
+	o.eventually("a refused configuration leaves nothing open", func() bool { return fds() == before })
+	o.configure(conf)
+	o.must("kill -HUP", o.s.Kill(srv.pid, sys.SIGHUP))
+	o.eventually("the server has restarted", func() bool { return strings.Count(srv.output("SIGHUP"), "resuming normal operations") > 4 })
+	o.eventually("each user has its processes again", func() bool { return users() == want })
+	o.must("kill -TERM", o.s.Kill(srv.pid, sys.SIGTERM))
+	if status := srv.wait(); !status.Exited() || status.ExitStatus() != 0 {
+		o.failf("the server ended with %#x:\n%s", uint32(status), srv.output(""))
+	}
+	srv.output("")
 }
 
 // userForEachSite: whichever process accepts, a request is served by one of the
