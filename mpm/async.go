@@ -57,10 +57,6 @@ func (c *Child) Pod() int { return c.state.Pod }
 // Death is the read end of the death pipe; see Listeners.
 func (c *Child) Death() int { return c.state.Death }
 
-// TakePod reads the pipe of death and says whether this child is to end. It
-// does not wait.
-func (c *Child) TakePod(s sys.Sys) bool { return c.podRead(s) }
-
 // Outdated reports that the child belongs to a former generation.
 func (c *Child) Outdated() bool { return c.Score.Generation() != c.state.Generation }
 

@@ -343,16 +343,16 @@ func (c *Child) wait(s sys.Sys) error {
 		c.orphan(s)
 		return errOrphan
 	}
-	if c.poll[n].Revents != 0 && c.podRead(s) {
+	if c.poll[n].Revents != 0 && c.TakePod(s) {
 		return errQuit
 	}
 	return nil
 }
 
-// podRead takes one byte from the pipe of death: who gets it is to end. The
+// TakePod takes one byte from the pipe of death: who gets it is to end. The
 // pipe does not block: another child may have been quicker. Its end is the
 // whole generation's.
-func (c *Child) podRead(s sys.Sys) bool {
+func (c *Child) TakePod(s sys.Sys) bool {
 	var b [1]byte
 	_, err := s.Read(c.state.Pod, b[:])
 	return err == nil
@@ -361,7 +361,7 @@ func (c *Child) podRead(s sys.Sys) bool {
 // Surplus is asked after each connection: it looks at the pipe of death and at
 // the generation, and makes the child end.
 func (c *Child) Surplus(s sys.Sys) bool {
-	if !c.Quitting() && (c.Score.Generation() != c.state.Generation || c.podRead(s)) {
+	if !c.Quitting() && (c.Outdated() || c.TakePod(s)) {
 		c.Quit()
 	}
 	return c.Quitting()

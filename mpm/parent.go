@@ -119,14 +119,12 @@ func NewParent(s sys.Sys, topo Topology, cfg Config, listeners []int, spawn Spaw
 	return p, p.newPassages()
 }
 
-// newPod makes the pipe of death of a generation. The former's end makes all
-// its children end.
+// newPod makes the pipe of death of a generation.
 func (p *Parent) newPod() error {
 	r, w, err := p.sys.Pipe2(sys.O_CLOEXEC | sys.O_NONBLOCK)
 	if err != nil {
 		return fmt.Errorf("cannot make the pipe of death: %w", err)
 	}
-	p.closePod()
 	p.podR, p.podW = r, w
 	return nil
 }
@@ -256,16 +254,14 @@ func (p *Parent) restart(graceful bool) error {
 	p.owed = 0
 	p.spares = spares{hold: holdAfterRestart}
 	p.score.mem.Add32(headerGeneration, 1)
+	// The former generation's pipe stays open until the new children are there,
+	// or will be: an old child that is replaced one for one waits for a slot.
 	oldR, oldW := p.podR, p.podW
 	p.podR, p.podW = -1, -1
-	if err := p.newPod(); err != nil {
-		// The old generation goes on.
-		p.podR, p.podW = oldR, oldW
-		return err
+	err := p.newPod()
+	if err == nil {
+		err = p.startChildren()
 	}
-	err := p.startChildren()
-	// The new are there, or will be before the old have gone: an old child
-	// that is replaced one for one waits for a slot.
 	p.sys.Close(oldR)
 	p.sys.Close(oldW)
 	return err
@@ -320,7 +316,7 @@ func (p *Parent) waitSignals(until time.Duration) (stop bool, err error) {
 		return true, fmt.Errorf("cannot wait for signals: %w", err)
 	}
 	if pfd[1].Revents != 0 && p.Control != nil {
-		if stop, err := p.obey(p.Control()); stop || err != nil {
+		if stop, err := p.obey(p.Control(), "asked by ctl"); stop || err != nil {
 			return stop, err
 		}
 	}
@@ -335,51 +331,57 @@ func (p *Parent) waitSignals(until time.Duration) (stop bool, err error) {
 	if err != nil {
 		return true, fmt.Errorf("cannot read signals: %w", err)
 	}
-	var ask error
 	for _, b := range buf[:n] {
-		switch sig := sys.Signal(b); sig {
-		case sys.SIGTERM, sys.SIGINT:
-			p.logf("caught %v, shutting down", sig)
-			stop = true
-		case sys.SIGWINCH:
-			p.logf("caught %v, shutting down gracefully", sig)
-			ask = errGracefulStop
-		case sys.SIGHUP:
-			p.logf("caught %v, restarting", sig)
-			ask = errRestart
-		case sys.SIGUSR1:
-			p.logf("caught %v, restarting gracefully", sig)
-			ask = errGracefulRestart
-		case sys.SIGCHLD:
+		sig := sys.Signal(b)
+		if sig == sys.SIGCHLD {
 			if err := p.reap(); err != nil {
 				return true, err
 			}
+			continue
+		}
+		// A stop goes before what else was asked for in the meantime.
+		stopNow, ask := p.obey(signalRequests[sig], fmt.Sprintf("caught %v", sig))
+		stop = stop || stopNow
+		if ask != nil {
+			err = ask
 		}
 	}
-	if ask != nil && !stop && !p.stopping {
-		return false, ask
+	if stop {
+		return true, nil
 	}
-	return stop, nil
+	return false, err
 }
 
-// obey is waitSignals for a request.
-func (p *Parent) obey(r Request) (stop bool, err error) {
-	if p.stopping && r != StopRequest {
-		return false, nil
-	}
-	switch r {
-	case StopRequest:
-		p.logf("asked to stop, shutting down")
-		return true, nil
-	case GracefulStopRequest:
-		p.logf("asked to stop, shutting down gracefully")
-		return false, errGracefulStop
-	case RestartRequest:
-		p.logf("asked to restart")
-		return false, errRestart
-	case GracefulRestartRequest:
-		p.logf("asked to restart gracefully")
-		return false, errGracefulRestart
+// signalRequests is what the signals ask for that the parent takes.
+var signalRequests = map[sys.Signal]Request{
+	sys.SIGTERM:  StopRequest,
+	sys.SIGINT:   StopRequest,
+	sys.SIGWINCH: GracefulStopRequest,
+	sys.SIGHUP:   RestartRequest,
+	sys.SIGUSR1:  GracefulRestartRequest,
+}
+
+// obey says what a request means for waitSignals. A server that stops does
+// nothing else any more.
+func (p *Parent) obey(r Request, cause string) (stop bool, err error) {
+	for _, known := range []struct {
+		request Request
+		what    string
+		err     error
+	}{
+		{StopRequest, "shutting down", nil},
+		{GracefulStopRequest, "shutting down gracefully", errGracefulStop},
+		{RestartRequest, "restarting", errRestart},
+		{GracefulRestartRequest, "restarting gracefully", errGracefulRestart},
+	} {
+		if r != known.request {
+			continue
+		}
+		p.logf("%s, %s", cause, known.what)
+		if p.stopping && r != StopRequest {
+			return false, nil
+		}
+		return r == StopRequest, known.err
 	}
 	return false, nil
 }

@@ -5,8 +5,6 @@
 package worker
 
 import (
-	"fmt"
-
 	"github.com/httpjail/httpjail/mpm"
 	"github.com/httpjail/httpjail/sys"
 	"github.com/httpjail/httpjail/sys/thread"
@@ -15,16 +13,10 @@ import (
 // Topology is worker's.
 var Topology = mpm.Topology{Name: "worker", Run: run}
 
-// connection waits for a worker.
-type connection struct {
-	fd   int
-	peer sys.SockAddr
-}
-
 // child is what the threads share.
 type child struct {
 	*mpm.Child
-	queue *thread.Queue[connection]
+	queue *thread.Queue[mpm.Conn]
 
 	mu     thread.Mutex
 	freed  thread.Cond
@@ -32,53 +24,24 @@ type child struct {
 }
 
 func run(mc *mpm.Child) int {
-	c := &child{Child: mc, queue: thread.NewQueue[connection](mc.Config().ThreadsPerChild)}
-	var workers thread.WaitGroup
-	status := mpm.ExitOK
-	for n := range mc.Config().ThreadsPerChild {
-		workers.Add(1)
-		err := c.Sys.Go(fmt.Sprintf("worker %d", n), func(s sys.Sys) {
-			c.work(s, c.Worker(n))
-			workers.Done(s)
-		})
-		if err != nil {
-			workers.Done(c.Sys)
-			c.Logf("cannot start a worker thread: %v", err)
-			c.Quit()
-			status = mpm.ExitSick
-			break
-		}
-	}
-	if status == mpm.ExitOK {
-		status = c.listen()
+	c := &child{Child: mc, queue: thread.NewQueue[mpm.Conn](mc.Config().ThreadsPerChild)}
+	crew := mpm.NewCrew(mc, c.work)
+	if crew.Start(c.Sys, c.Config().ThreadsPerChild) {
+		c.listen()
 	}
 	c.queue.Close(c.Sys)
-	workers.Wait(c.Sys)
-	return status
+	return crew.Join(c.Sys)
 }
 
 // listen accepts until the child is to end.
-func (c *child) listen() int {
-	s := c.Sys
-	limit := c.Config().MaxRequestsPerChild
-	for accepted := 1; ; accepted++ {
-		c.reserve(s)
-		fd, peer, err := c.Accept(s)
-		if mpm.Ended(err) {
-			return mpm.ExitOK
-		}
-		if err != nil {
-			c.Logf("cannot accept connections: %v", err)
-			c.Quit()
-			return mpm.ExitFatal
-		}
-		// Each queued connection has its reserved worker: Put never waits.
-		c.queue.Put(s, connection{fd, peer}, -1)
-		if accepted == limit {
-			c.Quit()
-		}
-		if c.Surplus(s) {
-			return mpm.ExitOK
+func (c *child) listen() {
+	for more := true; more; {
+		c.reserve(c.Sys)
+		var conn mpm.Conn
+		conn, more = c.Next(c.Sys)
+		if conn.Fd >= 0 {
+			// Each queued connection has its reserved worker: Put never waits.
+			_ = c.queue.Put(c.Sys, conn, -1)
 		}
 	}
 }
@@ -94,7 +57,7 @@ func (c *child) reserve(s sys.Sys) {
 }
 
 // work serves connections until the queue is closed and empty.
-func (c *child) work(s sys.Sys, w mpm.Worker) {
+func (c *child) work(s sys.Sys, w mpm.Worker) (again bool) {
 	for {
 		w.Set(mpm.Ready)
 		c.mu.Lock(s)
@@ -103,10 +66,9 @@ func (c *child) work(s sys.Sys, w mpm.Worker) {
 		c.freed.Signal(s)
 		conn, err := c.queue.Get(s, -1)
 		if err != nil { // thread.ErrClosed
-			w.Set(mpm.Dead)
-			return
+			return false
 		}
 		w.Connected()
-		c.Serve(s, conn.fd, conn.peer, w)
+		c.Serve(s, conn.Fd, conn.Peer, w)
 	}
 }
