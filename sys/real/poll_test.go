@@ -17,24 +17,42 @@ func TestPoll(t *testing.T) {
 	ok(t, err)
 	closing(t, s, r, w)
 	fds := []sys.PollFd{{Fd: int32(r), Events: sys.POLLIN}, {Fd: -1, Events: sys.POLLIN}, {Fd: 999}}
-	if n, err := s.Poll(fds[:2], 0); n != 0 || err != nil {
+	if n, err := poll(s, fds[:2], 0); n != 0 || err != nil {
 		t.Errorf("nothing: %d, %v", n, err)
 	}
-	if n, err := s.Poll(fds, time.Hour); n != 1 || fds[2].Revents != sys.POLLNVAL || err != nil {
+	if n, err := poll(s, fds, time.Hour); n != 1 || fds[2].Revents != sys.POLLNVAL || err != nil {
 		t.Errorf("closed: %d, %+v, %v", n, fds, err)
 	}
 	_, err = s.Write(w, []byte("x"))
 	ok(t, err)
-	if n, err := s.Poll(fds[:1], -1); n != 1 || fds[0].Revents != sys.POLLIN || err != nil {
+	if n, err := poll(s, fds[:1], -1); n != 1 || fds[0].Revents != sys.POLLIN || err != nil {
 		t.Errorf("readable: %d, %+v, %v", n, fds, err)
 	}
 	start := s.Monotonic()
-	if n, err := s.Poll(nil, time.Microsecond); n != 0 || err != nil && err != sys.EINTR {
+	if n, err := poll(s, nil, time.Microsecond); n != 0 || err != nil {
 		t.Errorf("empty: %d, %v", n, err)
 	}
 	if s.Monotonic()-start < time.Microsecond && err == nil {
 		t.Error("no time has passed")
 	}
+}
+
+// epollWait and poll go on after EINTR: a preemption of the Go scheduler is a
+// signal.
+func epollWait(s sys.Sys, ep int, evs []sys.EpollEvent, timeout time.Duration) (n int, err error) {
+	err = sys.Retry(func() (err error) {
+		n, err = s.EpollWait(ep, evs, timeout)
+		return err
+	})
+	return n, err
+}
+
+func poll(s sys.Sys, fds []sys.PollFd, timeout time.Duration) (n int, err error) {
+	err = sys.Retry(func() (err error) {
+		n, err = s.Poll(fds, timeout)
+		return err
+	})
+	return n, err
 }
 
 func TestEpoll(t *testing.T) {
@@ -50,14 +68,14 @@ func TestEpoll(t *testing.T) {
 	fails(t, s.EpollCtl(ep, sys.EPOLL_CTL_ADD, openRW(t, s, create(t, "")), sys.EpollEvent{}), sys.EPERM)
 	evs := make([]sys.EpollEvent, 4)
 	for _, timeout := range []time.Duration{0, time.Microsecond} {
-		if n, err := s.EpollWait(ep, evs, timeout); n != 0 || err != nil && err != sys.EINTR {
+		if n, err := epollWait(s, ep, evs, timeout); n != 0 || err != nil {
 			t.Errorf("nothing: %d, %v", n, err)
 		}
 	}
 	ok(t, s.EpollCtl(ep, sys.EPOLL_CTL_ADD, w, sys.EpollEvent{Events: sys.EPOLLOUT | sys.EPOLLET, Fd: int32(w)}))
 	_, err = s.Write(w, []byte("x"))
 	ok(t, err)
-	n, err := s.EpollWait(ep, evs, -1)
+	n, err := epollWait(s, ep, evs, -1)
 	if n != 2 || err != nil {
 		t.Fatal(n, err)
 	}
@@ -95,16 +113,9 @@ func init() {
 		_, w, _ := s.Pipe2(sys.O_CLOEXEC)
 		evs := make([]sys.EpollEvent, 2)
 		fmt.Println(e == sys.ENOSYS)
-		wait := func(timeout time.Duration) (n int, err error) {
-			err = sys.Retry(func() (err error) { // a preemption of the Go scheduler is a signal
-				n, err = s.EpollWait(ep, evs, timeout)
-				return err
-			})
-			return n, err
-		}
-		fmt.Println(wait(time.Millisecond))
+		fmt.Println(epollWait(s, ep, evs, time.Millisecond))
 		s.EpollCtl(ep, sys.EPOLL_CTL_ADD, w, sys.EpollEvent{Events: sys.EPOLLOUT, Fd: 42})
-		n, err := wait(-1)
+		n, err := epollWait(s, ep, evs, -1)
 		fmt.Println(n, err, evs[0])
 		return 0
 	}
