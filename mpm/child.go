@@ -138,10 +138,11 @@ func (c *Child) Quit() {
 	c.quitting.Store(true)
 }
 
-// Errors of Accept that are no errors.
+// Errors of Accept that are no errors. errTurn does not leave it.
 var (
 	errQuit   = errors.New("the child is to end")
 	errOrphan = errors.New("the parent is gone")
+	errTurn   = errors.New("another child is to have the accept mutex")
 )
 
 // Ended reports whether an error of Accept is one of the orderly ends.
@@ -196,15 +197,20 @@ func (c *Child) retire() {
 }
 
 func (c *Child) acceptMutual(s sys.Sys) (fd int, peer sys.SockAddr, err error) {
-	if err := c.lock(s); err != nil {
-		return -1, peer, err
+	for {
+		if err := c.lock(s); err != nil {
+			return -1, peer, err
+		}
+		fd, peer, err = c.acceptLocked(s)
+		if uerr := c.mutex.Unlock(s); uerr != nil && err == nil {
+			s.Close(fd)
+			err = uerr
+		}
+		if err != errTurn {
+			return fd, peer, err
+		}
+		_ = s.Nanosleep(pause)
 	}
-	fd, peer, err = c.acceptLocked(s)
-	if uerr := c.mutex.Unlock(s); uerr != nil && err == nil {
-		s.Close(fd)
-		err = uerr
-	}
-	return fd, peer, err
 }
 
 // lock takes the accept mutex, as long as there is a parent.
@@ -216,7 +222,7 @@ func (c *Child) lock(s sys.Sys) error {
 			if _, err := s.Poll(death[:], 0); err != nil && err != sys.EINTR {
 				return err
 			}
-			if death[0].Revents == 0 {
+			if !parentGone(death[0]) {
 				continue
 			}
 			c.orphan(s)
@@ -256,7 +262,9 @@ func (c *Child) acceptLocked(s sys.Sys) (int, sys.SockAddr, error) {
 
 func (c *Child) acceptPolled(s sys.Sys) (int, sys.SockAddr, error) {
 	for {
-		if err := c.waitMutual(s); err != nil {
+		if err := c.waitMutual(s); err == errTurn {
+			_ = s.Nanosleep(pause)
+		} else if err != nil {
 			return -1, sys.SockAddr{}, err
 		}
 		// Another child may have been quicker: then there is none.
@@ -300,7 +308,8 @@ func (c *Child) acceptAny(s sys.Sys) (int, sys.SockAddr, error) {
 	return -1, sys.SockAddr{}, nil
 }
 
-// pause is how long a child waits when the system is out of descriptors.
+// pause is how long a child waits when the system is out of descriptors, or
+// another is to have the accept mutex.
 const pause = 100 * time.Millisecond
 
 // acceptError says whether the child can go on after an error of accept(2).
@@ -339,15 +348,27 @@ func (c *Child) wait(s sys.Sys) error {
 		return err
 	}
 	n := len(c.state.Listeners)
-	if c.poll[n+1].Revents != 0 {
+	if parentGone(c.poll[n+1]) {
 		c.orphan(s)
 		return errOrphan
 	}
 	if c.poll[n].Revents != 0 && c.TakePod(s) {
 		return errQuit
 	}
+	for _, listener := range c.poll[:n] {
+		if listener.Revents != 0 {
+			return nil
+		}
+	}
+	if c.poll[n+1].Revents != 0 {
+		return errTurn
+	}
 	return nil
 }
+
+// parentGone reports whether the death pipe has come to its end. A byte in it
+// is a turn, see Parent.giveTurns.
+func parentGone(death sys.PollFd) bool { return death.Revents&^sys.POLLIN != 0 }
 
 // TakePod takes one byte from the pipe of death: who gets it is to end. The
 // pipe does not block: another child may have been quicker. Its end is the

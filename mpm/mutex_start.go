@@ -66,7 +66,7 @@ func (c *Child) waitStart(s sys.Sys) error {
 		return err
 	}
 	switch {
-	case pfd[1].Revents != 0:
+	case parentGone(pfd[1]):
 		return errOrphan
 	case pfd[0].Revents != 0:
 		return errQuit

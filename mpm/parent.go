@@ -61,6 +61,7 @@ type Parent struct {
 
 	spares   spares
 	owed     int  // children to replace at the next tick
+	turns    bool // see giveTurns
 	stopping bool // children that end are not replaced
 }
 
@@ -264,7 +265,38 @@ func (p *Parent) restart(graceful bool) error {
 	}
 	p.sys.Close(oldR)
 	p.sys.Close(oldW)
+	p.giveTurns()
 	return err
+}
+
+// giveTurns keeps a byte in the death pipe while children of an old generation
+// wait for a connection: a child waits for the accept mutex without a look at
+// the pipe of death, and where there is no traffic the one that has the mutex
+// never gives it back. httpd makes connections to its own listener to that end.
+// A child that sees the byte gives others a turn.
+func (p *Parent) giveTurns() {
+	waiting := false
+	for slot, pid := range p.slots {
+		old := pid != 0 && p.children[pid].generation != p.score.Generation()
+		waiting = waiting || old && p.score.idle(slot) > 0
+	}
+	if method := p.mutex.State().Method; method == "none" || method == startMethod {
+		waiting = false // nobody waits there without a look
+	}
+	if waiting == p.turns {
+		return
+	}
+	var err error
+	if waiting {
+		_, err = p.sys.Write(p.deathW, []byte{0})
+	} else {
+		_, err = p.sys.Read(p.deathR, make([]byte, 1)) // our own byte: it does not wait
+	}
+	if err != nil {
+		p.logf("cannot give children a turn: %v", err) // at the next tick, then
+		return
+	}
+	p.turns = waiting
 }
 
 // reload asks the server for what a restart changes. What is fixed for the life
@@ -395,6 +427,7 @@ func (p *Parent) reap() error {
 			continue
 		}
 		if err != nil || pid == 0 { // ECHILD: there are none
+			p.giveTurns()
 			return fatal
 		}
 		c, ours := p.children[pid]
@@ -506,6 +539,7 @@ func (p *Parent) spawnOne(place int) error {
 // that of children fixed.
 func (p *Parent) maintain() {
 	call(p.Tick)
+	p.giveTurns()
 	if p.topo.Fixed {
 		if err := p.fill(); err != nil {
 			p.logf("%v", err)

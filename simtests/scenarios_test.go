@@ -79,6 +79,7 @@ func scenarios() []scenario {
 			scenario{"serve and stop/" + m.mpm + " " + m.mutex, func(o *operator) { serveAndStop(o, conf) }},
 			scenario{"kill a child/" + m.mpm + " " + m.mutex, func(o *operator) { killChild(o, conf) }},
 			scenario{"kill the parent/" + m.mpm + " " + m.mutex, func(o *operator) { killParent(o, conf) }},
+			scenario{"restart without traffic/" + m.mpm + " " + m.mutex, func(o *operator) { restartIdle(o, conf) }},
 			scenario{"restart/" + m.mpm + " " + m.mutex, func(o *operator) { restart(o, conf, sys.SIGHUP, 2) }},
 			scenario{"restart gracefully/" + m.mpm + " " + m.mutex, func(o *operator) { restart(o, conf, sys.SIGUSR1, o.restarts) }},
 		)
@@ -311,6 +312,31 @@ func restart(o *operator, conf string, sig sys.Signal, times int) {
 	if got := o.readFile("jail/var/run/httpd.pid"); got != strconv.Itoa(srv.pid)+"\n" {
 		o.failf("the PidFile holds %q, the server is %d", got, srv.pid)
 	}
+	o.must("kill -TERM", o.s.Kill(srv.pid, sys.SIGTERM))
+	o.stopped(srv, before)
+}
+
+// restartIdle restarts gracefully where nobody connects, twice in a row: the
+// children of the first restart are still starting at the second, and may come
+// to wait for the accept mutex behind a child that is to stay. They go all the
+// same.
+func restartIdle(o *operator, conf string) {
+	o.site()
+	o.configure(conf)
+	before := o.list(o.jail() + "/var/run")
+	srv := o.start().ready()
+	generations := func() int {
+		return strings.Count(srv.output("resuming normal operations"), "resuming normal operations")
+	}
+	for range 2 * o.kills {
+		for range 2 {
+			n := generations()
+			o.must("kill -USR1", o.s.Kill(srv.pid, sys.SIGUSR1))
+			o.eventually("the next generation has been started", func() bool { return generations() > n })
+		}
+		o.eventually("the children of one generation are left", func() bool { return len(srv.children()) == 2 })
+	}
+	o.mustGet("/", 200)
 	o.must("kill -TERM", o.s.Kill(srv.pid, sys.SIGTERM))
 	o.stopped(srv, before)
 }

@@ -36,7 +36,7 @@ func (k kernel) runs(sc scenario) bool {
 	}
 	family, row, _ := strings.Cut(sc.name, "/")
 	mpm, mutex, ok := strings.Cut(row, " ")
-	if !ok || !slices.Contains([]string{"kill a child", "kill the parent", "restart", "restart gracefully"}, family) {
+	if !ok || !slices.Contains([]string{"kill a child", "kill the parent", "restart", "restart gracefully", "restart without traffic"}, family) {
 		return true
 	}
 	chosen := "flock"
