@@ -16,7 +16,7 @@ func TestDefault(t *testing.T) {
 	c := Default()
 	checkJSON(t, c)
 	// The same written out, apart from where it stands.
-	parsed, diags := Parse("", []byte("listen = [\"127.0.0.1:8080\"]\nmpm \"worker\" {}\nsite {\n  document_root = \"/\"\n}\n"))
+	parsed, diags := Parse("", []byte("listen = [\"127.0.0.1:8080\"]\nmpm \"event\" {}\nsite {\n  document_root = \"/\"\n}\n"))
 	if len(diags) != 0 {
 		t.Fatal(diags)
 	}

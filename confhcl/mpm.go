@@ -10,7 +10,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-const defaultMPM = "worker"
+// defaultMPM takes the least CPU time a request, and needs no accept mutex.
+const defaultMPM = "event"
 
 // mpms are the names an mpm block can have.
 var mpms = []string{

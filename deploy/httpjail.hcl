@@ -11,7 +11,7 @@ jail {
   group = "www-data"
 }
 
-mpm "worker" {
+mpm "event" {
   pid_file = "/run/httpd.pid" # /var/www/run/httpd.pid outside
 }
 

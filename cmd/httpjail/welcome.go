@@ -16,7 +16,7 @@ const welcomeConfig = `listen = ["127.0.0.1:8080"]
 jail {
   root = %q
 %s}
-mpm "worker" {
+mpm "event" {
   pid_file = "/run/httpd.pid"
 }
 site {
