@@ -128,6 +128,23 @@ func control(o *operator, mpm, rest string) {
 	}
 
 	o.mustCtl("graceful-stop", 0)
+	o.gone(pid)
+	o.nothingLeft(before)
+
+	// A PidFile that a killed server left, and a pid that is another's by now.
+	o.writeFile("jail/var/run/httpd.pid", fmt.Sprintf("%d\n", o.s.Getpid()))
+	o.mustCtl("status", 1, "stale")
+	o.mustCtl("restart", 0, "trying to start")
+	o.mustGet("/", 200)
+	pid, err = strconv.Atoi(strings.TrimSpace(o.readFile("jail/var/run/httpd.pid")))
+	o.must("read the PidFile", err)
+	o.mustCtl("stop", 0)
+	o.gone(pid)
+	o.nothingLeft(before)
+}
+
+// gone waits for the end of a process that is nobody's child here.
+func (o *operator) gone(pid int) {
 	o.eventually("the server is gone", func() bool {
 		for _, p := range o.processes() {
 			if p.pid == pid && p.state != 'Z' && p.state != 'X' {
@@ -136,13 +153,4 @@ func control(o *operator, mpm, rest string) {
 		}
 		return true
 	})
-	o.nothingLeft(before)
-
-	// A PidFile that a killed server left, and a pid that is another's by now.
-	o.writeFile("jail/var/run/httpd.pid", fmt.Sprintf("%d\n", o.s.Getpid()))
-	o.mustCtl("status", 1, "stale")
-	o.mustCtl("restart", 0, "trying to start")
-	o.mustGet("/", 200)
-	o.mustCtl("stop", 0)
-	o.nothingLeft(before)
 }

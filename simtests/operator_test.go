@@ -287,6 +287,17 @@ func (r *running) children() map[int]bool {
 	return found
 }
 
+// replaced reports whether there are children, and none of old is among them.
+func (r *running) replaced(old map[int]bool) bool {
+	now := r.children()
+	for pid := range old {
+		if now[pid] {
+			return false
+		}
+	}
+	return len(now) > 0
+}
+
 // eventually asks cond until it is true.
 func (o *operator) eventually(what string, cond func() bool) {
 	for until := o.s.Monotonic() + patience; !cond(); {

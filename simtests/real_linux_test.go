@@ -149,6 +149,9 @@ var (
 // runReal runs a scenario in a process of its own, in namespaces of its own.
 func runReal(t *testing.T, sc scenario, w world, user string, attr *syscall.SysProcAttr, env ...string) (out []byte) {
 	t.Helper()
+	if raceDetector {
+		t.Skip("the server is not built with the race detector: see raceDetector")
+	}
 	exe := staticExecutable(t)
 	attr.Pdeathsig = syscall.SIGKILL
 	cmd := exec.Command(exe)

@@ -86,6 +86,7 @@ func scenarios() []scenario {
 	}
 	all = append(all, eventScenarios()...)
 	all = append(all, topologyScenarios()...)
+	all = append(all, matrixScenarios()...)
 	prefork := fmt.Sprintf(seed, "prefork", "flock", few+seedFiles)
 	worker := fmt.Sprintf(seed, "worker", "sysvsem", fewThreads)
 	all = append(all,
@@ -292,15 +293,7 @@ func restart(o *operator, conf string, sig sys.Signal, times int) {
 	for i := range times {
 		old := srv.children()
 		o.must("kill", o.s.Kill(srv.pid, sig))
-		o.eventually("the old generation is gone and another serves", func() bool {
-			now := srv.children()
-			for pid := range old {
-				if now[pid] {
-					return false
-				}
-			}
-			return len(now) > 0
-		})
+		o.eventually("the old generation is gone and another serves", func() bool { return srv.replaced(old) })
 		n := l.answered.Load()
 		o.eventually(fmt.Sprintf("the load goes on after restart %d", i+1), func() bool { return l.answered.Load() > n+2 })
 	}
@@ -328,13 +321,16 @@ func restartIdle(o *operator, conf string) {
 	generations := func() int {
 		return strings.Count(srv.output("resuming normal operations"), "resuming normal operations")
 	}
+	graceful := func() {
+		n := generations()
+		o.must("kill -USR1", o.s.Kill(srv.pid, sys.SIGUSR1))
+		o.eventually("the next generation has been started", func() bool { return generations() > n })
+	}
 	for range 2 * o.kills {
-		for range 2 {
-			n := generations()
-			o.must("kill -USR1", o.s.Kill(srv.pid, sys.SIGUSR1))
-			o.eventually("the next generation has been started", func() bool { return generations() > n })
-		}
-		o.eventually("the children of one generation are left", func() bool { return len(srv.children()) == 2 })
+		graceful()
+		old := srv.children()
+		graceful()
+		o.eventually("the old generations are gone", func() bool { return srv.replaced(old) })
 	}
 	o.mustGet("/", 200)
 	o.must("kill -TERM", o.s.Kill(srv.pid, sys.SIGTERM))

@@ -14,8 +14,6 @@ import (
 	"github.com/httpjail/httpjail/mpm"
 	"github.com/httpjail/httpjail/sys"
 	"github.com/httpjail/httpjail/sys/conn"
-	"github.com/httpjail/httpjail/sys/fake"
-	"github.com/httpjail/httpjail/sys/fake/sched"
 )
 
 // topology is an MPM whose directives other than the mutex's are small.
@@ -58,9 +56,17 @@ func topologyScenarios() []scenario {
 			scenario{"serve and stop/" + t.mpm, func(o *operator) { serveAndStop(o, conf) }},
 			scenario{"kill a child/" + t.mpm, func(o *operator) { killChild(o, conf) }},
 			scenario{"restart gracefully/" + t.mpm, func(o *operator) { restart(o, conf, sys.SIGUSR1, o.restarts) }},
+			scenario{"restart/" + t.mpm + " " + t.mutex, func(o *operator) { restart(o, conf, sys.SIGHUP, 2) }},
 			scenario{"stop gracefully/" + t.mpm, func(o *operator) { stopGracefully(o, conf) }},
 			scenario{"kill the parent/" + t.mpm, func(o *operator) { killParent(o, orphaned) }},
 		)
+	}
+	for _, t := range []struct {
+		topology
+		mutex string
+	}{{os2Few, "sysvsem"}, {leaderFew, "flock"}, {perchildFew, "flock"}} {
+		conf := twoListeners(t.conf(t.mutex))
+		all = append(all, scenario{"kill a child/" + t.mpm + " two listeners", func(o *operator) { killChild(o, conf) }})
 	}
 	twoListeners := twoListeners(os2Few.conf("sysvsem"))
 	return append(all,
@@ -89,41 +95,6 @@ func topologyScenarios() []scenario {
 // twoListeners gives the server a second address.
 func twoListeners(conf string) string {
 	return strings.Replace(conf, `"127.0.0.1:PORT"`, `"127.0.0.1:PORT", "127.0.0.2:PORT"`, 1)
-}
-
-// TestTopologiesWithOtherMutexes has the rows for which the real kernels have
-// no time.
-func TestTopologiesWithOtherMutexes(t *testing.T) {
-	t.Parallel()
-	type row struct {
-		name string
-		run  func(o *operator)
-	}
-	var rows []row
-	for _, m := range []struct {
-		topology
-		mutex string
-	}{
-		{leaderFew, "sysvsem"}, {leaderFew, "fcntl"}, {leaderFew, "pthread"}, {leaderFew, "posixsem"}, {leaderFew, "none"}, {threadpoolFew, "flock"}, {threadpoolFew, "fcntl"},
-		{os2Few, "flock"}, {perchildFew, "fcntl"}, {perchildFew, "pthread"}, {perchildFew, "posixsem"}, {perchildFew, "none"}, {beosFew, ""}, {winntFew, ""},
-	} {
-		conf := m.conf(m.mutex)
-		rows = append(rows,
-			row{"serve and stop/" + m.mpm + " " + m.mutex, func(o *operator) { serveAndStop(o, conf) }},
-			row{"kill a child/" + m.mpm + " " + m.mutex, func(o *operator) { killChild(o, conf) }},
-			row{"restart/" + m.mpm + " " + m.mutex, func(o *operator) { restart(o, conf, sys.SIGHUP, 2) }})
-	}
-	for _, conf := range []string{twoListeners(os2Few.conf("sysvsem")), twoListeners(leaderFew.conf("flock")), twoListeners(perchildFew.conf("flock"))} {
-		rows = append(rows, row{"kill a child/two listeners", func(o *operator) { killChild(o, conf) }})
-	}
-	for _, k := range []struct {
-		name string
-		mode sched.Mode
-	}{{"fake deterministic", fake.Deterministic}, {"fake free-running", fake.FreeRunning}} {
-		for _, r := range rows {
-			t.Run(k.name+"/"+r.name, func(t *testing.T) { runFake(t, scenario{r.name, r.run}, k.mode, 1) })
-		}
-	}
 }
 
 // TestTopologiesSameSeedSameTrace is TestSameSeedSameTrace of MPMs with shared

@@ -1,0 +1,5 @@
+//go:build race
+
+package simtests
+
+const raceDetector = true
