@@ -175,7 +175,7 @@ func (c *Config) Path(p string) string {
 	return strings.TrimSuffix(c.ServerRoot, "/") + "/" + p
 }
 
-// Default is the configuration of a server started without a file: worker on
+// Default is the configuration of a server started without a file: event on
 // 127.0.0.1:8080, no jail, one site with / as its document root.
 func Default() *Config {
 	c := defaults()

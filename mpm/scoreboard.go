@@ -66,6 +66,10 @@ const (
 	isEnding    = 1 // the child accepts no more
 	wantsRelief = 2 // it will be, when its replacement has been started
 
+	// maxRecords keeps ScoreboardSize far from an overflow. The directives'
+	// bounds are lower.
+	maxRecords = 1 << 20
+
 	scoreboardMagic = 0x31424a5054544821 // "!HTTPJB1"
 )
 
@@ -145,25 +149,39 @@ func fillFile(s sys.Files, fd, size int) error {
 
 // OpenScoreboard maps an inherited scoreboard. EINVAL: fd holds none.
 func OpenScoreboard(s sys.Sys, fd int) (*Scoreboard, error) {
+	return mapScoreboard(s, fd, sys.PROT_READ|sys.PROT_WRITE)
+}
+
+// ReadScoreboard maps a ScoreBoardFile for a look from outside: at a server
+// that runs, or at what one that was killed has left. EINVAL: fd holds none.
+func ReadScoreboard(s sys.Sys, fd int) (*Scoreboard, error) {
+	return mapScoreboard(s, fd, sys.PROT_READ)
+}
+
+func mapScoreboard(s sys.Sys, fd, prot int) (*Scoreboard, error) {
 	var st sys.Stat
 	if err := s.Fstat(fd, &st); err != nil {
-		return nil, &FileError{"scoreboard_file", "examine the inherited scoreboard", "", err}
+		return nil, &FileError{"scoreboard_file", "examine the scoreboard", "", err}
 	}
 	if st.Size < recordSize {
-		return nil, &FileError{"scoreboard_file", "read the inherited scoreboard", "", sys.EINVAL}
+		return nil, &FileError{"scoreboard_file", "read the scoreboard", "", sys.EINVAL}
 	}
-	mem, err := s.Mmap(fd, 0, int(st.Size), sys.PROT_READ|sys.PROT_WRITE, sys.MAP_SHARED)
+	mem, err := s.Mmap(fd, 0, int(st.Size), prot, sys.MAP_SHARED)
 	if err != nil {
-		return nil, &FileError{"scoreboard_file", "map the inherited scoreboard", "", err}
+		return nil, &FileError{"scoreboard_file", "map the scoreboard", "", err}
 	}
 	sb := &Scoreboard{mem, int(mem.Load32(headerServers)), int(mem.Load32(headerThreads))}
+	// A child may have written anything into it.
 	if mem.Load64(headerMagic) != scoreboardMagic || sb.servers < 0 || sb.threads < 0 ||
-		int64(ScoreboardSize(sb.servers, sb.threads)) != st.Size {
+		sb.servers > maxRecords || sb.threads > maxRecords || int64(ScoreboardSize(sb.servers, sb.threads)) != st.Size {
 		s.Munmap(mem)
-		return nil, &FileError{"scoreboard_file", "read the inherited scoreboard", "", sys.EINVAL}
+		return nil, &FileError{"scoreboard_file", "read the scoreboard", "", sys.EINVAL}
 	}
 	return sb, nil
 }
+
+// Parent is the pid of the parent that made the scoreboard.
+func (sb *Scoreboard) Parent() int { return int(sb.mem.Load32(headerParent)) }
 
 // Started is when the parent made the scoreboard.
 func (sb *Scoreboard) Started() time.Time {
@@ -296,7 +314,8 @@ type WorkerStats struct {
 // reaped it.
 const torn = 1000
 
-// Workers copies every slot that is not open, in order.
+// Workers copies every slot that is not open, in order, and the open ones whose
+// last workers have left counts.
 func (sb *Scoreboard) Workers() []WorkerStats {
 	var all []WorkerStats
 	for slot := range sb.servers {
@@ -307,10 +326,7 @@ func (sb *Scoreboard) Workers() []WorkerStats {
 			w := sb.worker(slot, t)
 			st := WorkerStats{Slot: slot, Thread: t, Pid: pid}
 			st.Status = Status(sb.mem.Load32(w + workerStatus))
-			if st.Status == Dead {
-				continue
-			}
-			if ending {
+			if ending && st.Status != Dead {
 				st.Status = Graceful
 			}
 			for range torn {
@@ -323,7 +339,9 @@ func (sb *Scoreboard) Workers() []WorkerStats {
 				}
 			}
 			st.Conns = sb.mem.Load64(w + workerConns)
-			all = append(all, st)
+			if st.Status != Dead || st.Accesses > 0 || st.Conns > 0 {
+				all = append(all, st)
+			}
 		}
 	}
 	return all

@@ -44,10 +44,7 @@ func runCtl(s sys.Sys, verb, file string, env []string) int {
 		printf(s, 1, "Syntax OK\n")
 		return exitOK
 	}
-	c.pidFile = p.cfg.Path(p.cfg.MPM.PidFile.Value)
-	if parentJailed(p.cfg) {
-		c.pidFile = path.Join(p.cfg.Jail.Root, c.pidFile)
-	}
+	c.pidFile = c.outside(p.cfg.MPM.PidFile.Value)
 	status, err := c.ask(verbStatus, nil)
 	if err != nil && !errors.Is(err, errNotRunning) {
 		return fail(err)
@@ -63,6 +60,12 @@ func runCtl(s sys.Sys, verb, file string, env []string) int {
 	case "status", "fullstatus":
 		if !running {
 			printf(s, 1, "httpjail %v\n", err)
+			if last, err := c.lastStatus(); err != nil {
+				printf(s, 1, "%v\n", err)
+			} else if last != nil {
+				printf(s, 1, "The server with pid %d, started %v, has left its scoreboard, generation %d:\n%s",
+					last.Pid, last.Started.Format(time.DateTime), last.Generation, last.scoreboard(verb == "fullstatus"))
+			}
 			return exitError
 		}
 		printf(s, 1, "%s", status.text(verb == "fullstatus"))
@@ -88,6 +91,39 @@ func runCtl(s sys.Sys, verb, file string, env []string) int {
 		return fail(err)
 	}
 	return exitOK
+}
+
+// outside is the name of a file of the mpm block outside the jail.
+func (c *ctl) outside(name string) string {
+	name = c.cfg.Path(name)
+	if parentJailed(c.cfg) {
+		name = path.Join(c.cfg.Jail.Root, name)
+	}
+	return name
+}
+
+// lastStatus is what the ScoreBoardFile tells of a server that was killed; nil
+// if there is none: a server that ends in order removes it.
+func (c *ctl) lastStatus() (*Status, error) {
+	s, where := c.sys, c.cfg.MPM.ScoreBoardFile
+	if where.Value == "" {
+		return nil, nil
+	}
+	file := c.outside(where.Value)
+	fd, err := s.Open(file, sys.O_RDONLY|sys.O_NOFOLLOW|sys.O_NONBLOCK|sys.O_CLOEXEC, 0)
+	if err == sys.ENOENT {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, &module.PathError{Op: "open the scoreboard", Path: file, Where: where.Range, Err: err}
+	}
+	defer s.Close(fd)
+	score, err := mpm.ReadScoreboard(s, fd)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	defer score.Close(s)
+	return &Status{Pid: score.Parent(), Generation: score.Generation(), Started: score.Started(), Now: s.Now(), Workers: score.Workers()}, nil
 }
 
 // connect reaches the server behind the PidFile, by the file's name outside the
@@ -223,6 +259,11 @@ func (c *ctl) start() error {
 
 // text is the status for a person, in the manner of mod_status.
 func (st *Status) text(full bool) string {
+	return fmt.Sprintf("httpjail (pid %d) running\nMPM: %s, generation %d\nJail: %s\nListen: %s\nUptime: %v\n%s",
+		st.Pid, st.MPM, st.Generation, st.Jail, strings.Join(st.Listen, " "), st.Now.Sub(st.Started).Round(time.Second), st.scoreboard(full))
+}
+
+func (st *Status) scoreboard(full bool) string {
 	var b strings.Builder
 	var accesses, bytes uint64
 	busy, idle := 0, 0
@@ -230,15 +271,15 @@ func (st *Status) text(full bool) string {
 	for _, w := range st.Workers {
 		accesses += w.Accesses
 		bytes += w.Bytes
-		if w.Status == mpm.Ready {
+		switch w.Status {
+		case mpm.Dead:
+		case mpm.Ready:
 			idle++
-		} else {
+		default:
 			busy++
 		}
 		letters = append(letters, w.Status.Letter())
 	}
-	fmt.Fprintf(&b, "httpjail (pid %d) running\nMPM: %s, generation %d\nJail: %s\nListen: %s\nUptime: %v\n",
-		st.Pid, st.MPM, st.Generation, st.Jail, strings.Join(st.Listen, " "), st.Now.Sub(st.Started).Round(time.Second))
 	fmt.Fprintf(&b, "Total accesses: %d\nTotal bytes: %d\nBusy workers: %d\nIdle workers: %d\n", accesses, bytes, busy, idle)
 	for len(letters) > 0 {
 		n := min(64, len(letters))

@@ -143,6 +143,28 @@ func control(o *operator, mpm, rest string) {
 	o.nothingLeft(before)
 }
 
+// killed: what a server that is killed leaves behind tells ctl what it did, and
+// the next start puts it away.
+func killed(o *operator) {
+	o.site()
+	o.configure(fmt.Sprintf(seed, "worker", "pthread", fewThreads+"scoreboard_file = \"/var/run/httpd.scoreboard\""))
+	before := o.list(o.jail() + "/var/run")
+	srv := o.start().ready()
+	for range 3 {
+		o.mustGet("/", 200)
+	}
+	o.mustCtl("status", 0, "running", "Total accesses: 3")
+	o.must("kill -9", o.s.Kill(srv.pid, sys.SIGKILL))
+	srv.wait()
+	srv.output("") // ends when the last child has ended
+	o.mustCtl("status", 1, "stale", fmt.Sprintf("pid %d", srv.pid), "has left its scoreboard", "Total accesses: 3")
+	o.mustCtl("fullstatus", 1, "last request", " ago")
+	again := o.start().ready()
+	o.mustCtl("status", 0, "running", "Total accesses: 0")
+	o.must("kill -TERM", o.s.Kill(again.pid, sys.SIGTERM))
+	o.stopped(again, before)
+}
+
 // gone waits for the end of a process that is nobody's child here.
 func (o *operator) gone(pid int) {
 	o.eventually("the server is gone", func() bool {

@@ -110,15 +110,15 @@ func TestTopologiesSameSeedSameTrace(t *testing.T) {
 	}
 }
 
-// workers are the slots of the scoreboard in the jail.
+// workers are the slots of the scoreboard in the jail that are taken.
 func (o *operator) workers() []mpm.WorkerStats {
-	fd, err := o.s.Open(o.jail()+"/var/run/httpd.scoreboard", sys.O_RDWR|sys.O_CLOEXEC, 0)
+	fd, err := o.s.Open(o.jail()+"/var/run/httpd.scoreboard", sys.O_RDONLY|sys.O_CLOEXEC, 0)
 	o.must("open the scoreboard", err)
 	defer o.s.Close(fd)
-	score, err := mpm.OpenScoreboard(o.s, fd)
+	score, err := mpm.ReadScoreboard(o.s, fd)
 	o.must("read the scoreboard", err)
 	defer score.Close(o.s)
-	return score.Workers()
+	return slices.DeleteFunc(score.Workers(), func(w mpm.WorkerStats) bool { return w.Status == mpm.Dead })
 }
 
 // withScoreboard adds the file that workers reads.
