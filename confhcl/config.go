@@ -41,10 +41,10 @@ type Config struct {
 	// 0 is unlimited.
 	MaxKeepAliveRequests int
 	// ErrorLog is a path, opened outside the jail; empty is standard error.
-	ErrorLog string
+	ErrorLog Located
 	// TypesConfig is the path of a mime.types file; empty is the built-in
 	// table.
-	TypesConfig string
+	TypesConfig Located
 	// LimitRequestLine and LimitRequestFieldSize are bytes.
 	LimitRequestLine, LimitRequestFieldSize int
 	// LimitRequestBody is bytes; 0 is unlimited.

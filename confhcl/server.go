@@ -23,8 +23,8 @@ func (d *decoder) config(body *hclsyntax.Body) *Config {
 	d.boolean(body, "keep_alive", &c.KeepAlive)
 	d.duration(body, "keep_alive_timeout", time.Millisecond, &c.KeepAliveTimeout)
 	d.count(body, "max_keep_alive_requests", 0, math.MaxInt32, &c.MaxKeepAliveRequests)
-	d.path(body, "error_log", &c.ErrorLog)
-	d.path(body, "types_config", &c.TypesConfig)
+	d.located(body, "error_log", &c.ErrorLog)
+	d.located(body, "types_config", &c.TypesConfig)
 	// Apache 2.0 cannot go over its compiled maximum (server/core.c), and
 	// with a limit of 0 it answers no request at all.
 	d.count(body, "limit_request_line", 1, 8190, &c.LimitRequestLine)

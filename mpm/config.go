@@ -64,7 +64,7 @@ func (c *Config) group(place int) int {
 type FileError struct {
 	Directive string // "pid_file", "lock_file", "scoreboard_file"
 	Op        string // in words: "create the PidFile"
-	Path      string // inside the jail; "" where no path is involved
+	Path      string // as this process sees it; "" where no path is involved
 	Err       error
 }
 
@@ -72,7 +72,7 @@ func (e *FileError) Error() string {
 	if e.Path == "" {
 		return fmt.Sprintf("cannot %s: %v", e.Op, e.Err)
 	}
-	return fmt.Sprintf("cannot %s: jail:%s: %v", e.Op, e.Path, e.Err)
+	return fmt.Sprintf("cannot %s: %s: %v", e.Op, e.Path, e.Err)
 }
 
 func (e *FileError) Unwrap() error { return e.Err }

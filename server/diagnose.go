@@ -110,6 +110,8 @@ func (d *diagnosis) paths(s sys.Sys, cfg *confhcl.Config, p string, inside bool,
 		d.mend = "make room: df -h " + prefix + path.Dir(p)
 	case errors.Is(err, sys.EROFS):
 		d.mend = "the filesystem is mounted read-only: findmnt -T " + path.Dir(d.outside)
+	case errors.Is(err, sys.ELOOP):
+		d.mend = "it is a symbolic link, or leads through too many; those of the server's own files are not followed: namei -l " + d.outside
 	case errors.Is(err, sys.EISDIR):
 		d.mend = "it is a directory; name a file"
 	}

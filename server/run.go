@@ -163,11 +163,11 @@ func (p *parent) preJail() (err error) {
 	if p.devNull, err = s.Open("/dev/null", sys.O_RDWR|sys.O_CLOEXEC, 0); err != nil {
 		return &module.PathError{Op: "open the children's standard input", Path: "/dev/null", Err: err}
 	}
-	if name := p.cfg.ErrorLog; name != "" {
+	if name := p.cfg.Path(p.cfg.ErrorLog.Value); name != "" {
 		const flags = sys.O_WRONLY | sys.O_APPEND | sys.O_CREAT | sys.O_CLOEXEC | sys.O_NOCTTY
-		fd, err := s.Open(p.cfg.Path(name), flags, 0o640)
+		fd, err := s.Open(name, flags, 0o640)
 		if err != nil {
-			return &module.PathError{Op: "open the error_log", Path: p.cfg.Path(name), Err: err}
+			return &module.PathError{Op: "open the error_log", Path: name, Where: p.cfg.ErrorLog.Range, Err: err}
 		}
 		p.log.fd = fd
 	}

@@ -569,6 +569,13 @@ func startFailures() []scenario {
 			o.must("bind", o.s.Bind(fd, o.address()))
 			o.must("listen", o.s.Listen(fd, 1))
 		}, []string{"listen", "address already in use", "DIR/httpjail.hcl:1", "ss -ltnp"}},
+		{"the LockFile is a symlink", conf, func(o *operator) {
+			o.must("symlink", o.s.Symlink("elsewhere", o.jail()+"/var/run/httpd.lock"))
+		}, []string{"LockFile", "/var/run/httpd.lock", "JAIL/var/run/httpd.lock", "DIR/httpjail.hcl:", "symbolic link"}},
+		{"no directory for the error_log", "error_log = \"DIR/log/error.log\"\n" + conf, nil,
+			[]string{"error_log", "DIR/log/error.log", "DIR/httpjail.hcl:1", "mkdir -p DIR/log"}},
+		{"no types_config", "types_config = \"DIR/mime.types\"\n" + conf, nil,
+			[]string{"types_config", "DIR/mime.types", "DIR/httpjail.hcl:1", "create DIR/mime.types"}},
 		{"no jail", strings.Replace(conf, `"JAIL"`, `"DIR/nojail"`, 1), nil,
 			[]string{"jail", "DIR/nojail", "DIR/httpjail.hcl:3", "no such file or directory"}},
 		{"no document_root", strings.Replace(conf, `document_root = "/"`, `document_root = "/htdocs"`, 1), nil,

@@ -174,15 +174,15 @@ func fakeHost(m *fake.Machine, file string) (*confhcl.Config, error) {
 			}
 		}
 	}
-	if cfg.TypesConfig != "" {
-		data, err := os.ReadFile(cfg.Path(cfg.TypesConfig))
+	if name := cfg.Path(cfg.TypesConfig.Value); name != "" {
+		data, err := os.ReadFile(name)
 		if err != nil {
 			return nil, err
 		}
-		m.WriteFile(cfg.Path(cfg.TypesConfig), data, 0o644, 0, 0)
+		m.WriteFile(name, data, 0o644, 0, 0)
 	}
 	// Directories that the server writes to outside of the jail.
-	outside := []string{cfg.Path(cfg.ErrorLog)}
+	outside := []string{cfg.Path(cfg.ErrorLog.Value)}
 	for i := range cfg.Sites {
 		if l := cfg.Sites[i].AccessLog; l != nil {
 			outside = append(outside, cfg.Path(l.Path.Value))

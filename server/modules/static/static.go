@@ -35,14 +35,13 @@ func (Module) Name() string { return "static" }
 
 // PreJail reads the types_config. It implements module.Module.
 func (Module) PreJail(s sys.Sys, env *module.PreJail) (module.State, error) {
-	name := env.Config.TypesConfig
+	name := env.Config.Path(env.Config.TypesConfig.Value)
 	if name == "" {
 		return module.State{}, nil
 	}
-	name = env.Config.Path(name)
 	text, err := sys.ReadFile(s, name, typesMax)
 	if err != nil {
-		return module.State{}, &module.PathError{Op: "read the types_config", Path: name, Err: err}
+		return module.State{}, &module.PathError{Op: "read the types_config", Path: name, Where: env.Config.TypesConfig.Range, Err: err}
 	}
 	data, err := json.Marshal(parseTypes(text))
 	return module.State{Data: data}, err

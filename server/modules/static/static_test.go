@@ -357,13 +357,13 @@ func TestTypesConfig(t *testing.T) {
 		root := makeTree(s, dir)
 		writeFile(s, dir+"/mime.types", "# types\ntext/x-y\txyz foo # comment\nimage/none\nnoslash bar\napplication/x-css CSS\n")
 		cfg := config(root, nil)
-		cfg.ServerRoot, cfg.TypesConfig = dir, "mime.types"
+		cfg.ServerRoot, cfg.TypesConfig.Value = dir, "mime.types"
 		newRig(t, s, cfg).run([]exchange{
 			{"GET /deep/er/x.xyz", 200, "xyz", fields{"Content-Type": "text/x-y; charset=utf-8"}},
 			{"GET /medium.css", 200, medium, fields{"Content-Type": "application/x-css"}},
 			{"GET /hello.txt", 200, "hello world\n", fields{"Content-Type": "text/plain; charset=utf-8"}},
 		})
-		cfg.TypesConfig = "missing"
+		cfg.TypesConfig.Value = "missing"
 		_, err := Module{}.PreJail(s, &module.PreJail{Config: cfg})
 		var pe *module.PathError
 		if !errors.As(err, &pe) || pe.Path != dir+"/missing" || pe.Inside || pe.Err != sys.ENOENT {
