@@ -14,6 +14,11 @@ type Dirs interface {
 	Unlink(path string) error
 	// Rename is rename(2): atomic, replaces newpath.
 	Rename(oldpath, newpath string) error
+	// Renameat2 is renameat2(2) with AT_FDCWD twice; flags are RENAME_*. EEXIST:
+	// RENAME_NOREPLACE, and newpath exists; ENOENT: RENAME_EXCHANGE, and it does
+	// not. EINVAL: RENAME_EXCHANGE with another flag, or what a filesystem does
+	// not support.
+	Renameat2(oldpath, newpath string, flags uint) error
 	// Link is link(2): oldpath is not followed when it is a symlink.
 	Link(oldpath, newpath string) error
 	// Symlink is symlink(2).
@@ -23,6 +28,13 @@ type Dirs interface {
 	// Mknod is mknod(2): a regular file, fifo, device or socket inode.
 	Mknod(path string, mode uint32, dev uint64) error
 }
+
+// Flags of renameat2(2).
+const (
+	RENAME_NOREPLACE = 1
+	RENAME_EXCHANGE  = 2
+	RENAME_WHITEOUT  = 4 // leave a character device 0:0 at oldpath
+)
 
 // Attrs are the calls that change an inode's attributes.
 type Attrs interface {

@@ -47,6 +47,8 @@ func TestFileCalls(t *testing.T) {
 		}
 		ok(t, "link", s.Link("f", "g"))
 		ok(t, "rename", s.Rename("g", "h"))
+		want(t, "renameat2 onto a name", s.Renameat2("f", "h", sys.RENAME_NOREPLACE), sys.EEXIST)
+		ok(t, "renameat2", s.Renameat2("f", "h", sys.RENAME_EXCHANGE))
 		ok(t, "symlink", s.Symlink("h", "l"))
 		if target, err := s.Readlink("l"); target != "h" || err != nil {
 			t.Errorf("readlink: %q, %v", target, err)

@@ -47,7 +47,15 @@ func (t *thread) Rename(oldpath, newpath string) (err error) {
 	defer t.leave(nil, &err)
 	t.note(oldpath)
 	t.note(newpath)
-	return t.tree().Rename(&t.task, oldpath, newpath)
+	return t.tree().Rename(&t.task, oldpath, newpath, 0)
+}
+
+func (t *thread) Renameat2(oldpath, newpath string, flags uint) (err error) {
+	t.enter("renameat2", -1, uint64(flags))
+	defer t.leave(nil, &err)
+	t.note(oldpath)
+	t.note(newpath)
+	return t.tree().Rename(&t.task, oldpath, newpath, flags)
 }
 
 func (t *thread) Link(oldpath, newpath string) (err error) {

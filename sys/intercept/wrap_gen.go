@@ -32,6 +32,7 @@ var ops = []Op{
 	{Name: "rmdir", Role: "Dirs", Fails: true, Path: true},
 	{Name: "unlink", Role: "Dirs", Fails: true, Path: true},
 	{Name: "rename", Role: "Dirs", Fails: true, Path: true},
+	{Name: "renameat2", Role: "Dirs", Fails: true, Path: true},
 	{Name: "link", Role: "Dirs", Fails: true, Path: true},
 	{Name: "symlink", Role: "Dirs", Fails: true, Path: true},
 	{Name: "readlink", Role: "Dirs", Fails: true, Path: true},
@@ -395,6 +396,16 @@ func (h *handle) Rename(oldpath string, newpath string) (err error) {
 	call.Args = []sys.Arg{{Name: "oldpath", Value: oldpath}, {Name: "newpath", Value: newpath}}
 	h.do(call, func() {
 		err = h.s.Rename(oldpath, newpath)
+		call.Errno = errno(err)
+	})
+	return fail(call)
+}
+
+func (h *handle) Renameat2(oldpath string, newpath string, flags uint) (err error) {
+	call := h.call("renameat2", oldpath, -1)
+	call.Args = []sys.Arg{{Name: "oldpath", Value: oldpath}, {Name: "newpath", Value: newpath}, {Name: "flags", Value: flags}}
+	h.do(call, func() {
+		err = h.s.Renameat2(oldpath, newpath, flags)
 		call.Errno = errno(err)
 	})
 	return fail(call)

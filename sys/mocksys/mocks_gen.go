@@ -2812,6 +2812,44 @@ func (c *MockSysRenameCall) DoAndReturn(f func(string, string) error) *MockSysRe
 	return c
 }
 
+// Renameat2 mocks base method.
+func (m *MockSys) Renameat2(oldpath, newpath string, flags uint) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Renameat2", oldpath, newpath, flags)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Renameat2 indicates an expected call of Renameat2.
+func (mr *MockSysMockRecorder) Renameat2(oldpath, newpath, flags any) *MockSysRenameat2Call {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Renameat2", reflect.TypeOf((*MockSys)(nil).Renameat2), oldpath, newpath, flags)
+	return &MockSysRenameat2Call{Call: call}
+}
+
+// MockSysRenameat2Call wrap *gomock.Call
+type MockSysRenameat2Call struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockSysRenameat2Call) Return(arg0 error) *MockSysRenameat2Call {
+	c.Call = c.Call.Return(arg0)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockSysRenameat2Call) Do(f func(string, string, uint) error) *MockSysRenameat2Call {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockSysRenameat2Call) DoAndReturn(f func(string, string, uint) error) *MockSysRenameat2Call {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
 // Rmdir mocks base method.
 func (m *MockSys) Rmdir(path string) error {
 	m.ctrl.T.Helper()
@@ -5268,6 +5306,44 @@ func (c *MockDirsRenameCall) Do(f func(string, string) error) *MockDirsRenameCal
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
 func (c *MockDirsRenameCall) DoAndReturn(f func(string, string) error) *MockDirsRenameCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
+// Renameat2 mocks base method.
+func (m *MockDirs) Renameat2(oldpath, newpath string, flags uint) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Renameat2", oldpath, newpath, flags)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Renameat2 indicates an expected call of Renameat2.
+func (mr *MockDirsMockRecorder) Renameat2(oldpath, newpath, flags any) *MockDirsRenameat2Call {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Renameat2", reflect.TypeOf((*MockDirs)(nil).Renameat2), oldpath, newpath, flags)
+	return &MockDirsRenameat2Call{Call: call}
+}
+
+// MockDirsRenameat2Call wrap *gomock.Call
+type MockDirsRenameat2Call struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockDirsRenameat2Call) Return(arg0 error) *MockDirsRenameat2Call {
+	c.Call = c.Call.Return(arg0)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockDirsRenameat2Call) Do(f func(string, string, uint) error) *MockDirsRenameat2Call {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockDirsRenameat2Call) DoAndReturn(f func(string, string, uint) error) *MockDirsRenameat2Call {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }

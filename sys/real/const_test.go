@@ -433,4 +433,7 @@ var constants = []struct {
 	{"SEM_UNDO", sys.SEM_UNDO, 0x1000 /* linux/sem.h */},
 	{"SHM_RDONLY", sys.SHM_RDONLY, unix.SHM_RDONLY},
 	{"SHM_DEST", sys.SHM_DEST, 0o1000 /* linux/shm.h */},
+	{"RENAME_NOREPLACE", sys.RENAME_NOREPLACE, unix.RENAME_NOREPLACE},
+	{"RENAME_EXCHANGE", sys.RENAME_EXCHANGE, unix.RENAME_EXCHANGE},
+	{"RENAME_WHITEOUT", sys.RENAME_WHITEOUT, unix.RENAME_WHITEOUT},
 }

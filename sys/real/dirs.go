@@ -50,15 +50,19 @@ func (*thread) Rmdir(path string) error {
 func (*thread) Unlink(path string) error { return at(unix.SYS_UNLINKAT, path, 0, 0, 0) }
 
 func (*thread) Rename(oldpath, newpath string) error {
-	return twoPaths(unix.SYS_RENAMEAT2, oldpath, newpath)
+	return twoPaths(unix.SYS_RENAMEAT2, cwd, oldpath, cwd, newpath, 0)
+}
+
+func (*thread) Renameat2(oldpath, newpath string, flags uint) error {
+	return twoPaths(unix.SYS_RENAMEAT2, cwd, oldpath, cwd, newpath, uintptr(flags))
 }
 
 func (*thread) Link(oldpath, newpath string) error {
-	return twoPaths(unix.SYS_LINKAT, oldpath, newpath)
+	return twoPaths(unix.SYS_LINKAT, cwd, oldpath, cwd, newpath, 0)
 }
 
-// twoPaths calls a system call (AT_FDCWD, a, AT_FDCWD, b, flags 0).
-func twoPaths(nr uintptr, a, b string) error {
+// twoPaths calls a system call (adir, a, bdir, b, flags).
+func twoPaths(nr uintptr, adir int, a string, bdir int, b string, flags uintptr) error {
 	var abuf, bbuf pathBuf
 	ap, err := cpath(&abuf, a)
 	if err != nil {
@@ -68,7 +72,7 @@ func twoPaths(nr uintptr, a, b string) error {
 	if err != nil {
 		return err
 	}
-	_, _, e := unix.Syscall6(nr, uintptr(cwd), uintptr(unsafe.Pointer(ap)), uintptr(cwd), uintptr(unsafe.Pointer(bp)), 0, 0)
+	_, _, e := unix.Syscall6(nr, uintptr(adir), uintptr(unsafe.Pointer(ap)), uintptr(bdir), uintptr(unsafe.Pointer(bp)), flags, 0)
 	return errOf(e)
 }
 

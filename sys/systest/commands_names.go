@@ -55,10 +55,13 @@ var nameCommands = map[string]command{
 		err := a.s.Lstat(w.str(1), &y)
 		return val(x.Ino == y.Ino && x.Dev == y.Dev, err)
 	},
-	"mkdir":    func(a *agent, w args) string { return ok(a.s.Mkdir(w.str(0), w.optOct(1, 0o777))) },
-	"rmdir":    func(a *agent, w args) string { return ok(a.s.Rmdir(w.str(0))) },
-	"unlink":   func(a *agent, w args) string { return ok(a.s.Unlink(w.str(0))) },
-	"rename":   func(a *agent, w args) string { return ok(a.s.Rename(w.str(0), w.str(1))) },
+	"mkdir":  func(a *agent, w args) string { return ok(a.s.Mkdir(w.str(0), w.optOct(1, 0o777))) },
+	"rmdir":  func(a *agent, w args) string { return ok(a.s.Rmdir(w.str(0))) },
+	"unlink": func(a *agent, w args) string { return ok(a.s.Unlink(w.str(0))) },
+	"rename": func(a *agent, w args) string { return ok(a.s.Rename(w.str(0), w.str(1))) },
+	"rename2": func(a *agent, w args) string {
+		return ok(a.s.Renameat2(w.str(0), w.str(1), uint(w.flags(2, renameFlags))))
+	},
 	"link":     func(a *agent, w args) string { return ok(a.s.Link(w.str(0), w.str(1))) },
 	"symlink":  func(a *agent, w args) string { return ok(a.s.Symlink(w.str(0), w.str(1))) },
 	"readlink": func(a *agent, w args) string { return val(a.s.Readlink(w.str(0))) },
@@ -95,6 +98,11 @@ var nameCommands = map[string]command{
 		}
 		return p
 	},
+}
+
+// renameFlags are those of renameat2(2).
+var renameFlags = map[string]int{
+	"noreplace": sys.RENAME_NOREPLACE, "exchange": sys.RENAME_EXCHANGE, "whiteout": sys.RENAME_WHITEOUT, "badflag": 8,
 }
 
 // make makes a file of a kind at path.

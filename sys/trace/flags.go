@@ -95,6 +95,7 @@ func plain(f func(int) string) func(*sys.Call, int) string {
 var decoders = map[string]func(c *sys.Call, v int) string{
 	"open.flags":            plain(openFlags),
 	"openat2.dirfd":         plain(fd),
+	"renameat2.flags":       bits(renameFlags),
 	"lseek.whence":          oneOf(whences),
 	"dup3.flags":            bits(openBits),
 	"pipe2.flags":           bits(openBits),
@@ -190,6 +191,10 @@ var (
 	fileTypes   = names{
 		{sys.S_IFREG, "S_IFREG"}, {sys.S_IFDIR, "S_IFDIR"}, {sys.S_IFLNK, "S_IFLNK"}, {sys.S_IFIFO, "S_IFIFO"},
 		{sys.S_IFSOCK, "S_IFSOCK"}, {sys.S_IFCHR, "S_IFCHR"}, {sys.S_IFBLK, "S_IFBLK"}, {0, "S_IFREG"}, // mknod(2): 0 is S_IFREG
+	}
+	renameFlags = names{
+		{sys.RENAME_NOREPLACE, "RENAME_NOREPLACE"}, {sys.RENAME_EXCHANGE, "RENAME_EXCHANGE"},
+		{sys.RENAME_WHITEOUT, "RENAME_WHITEOUT"},
 	}
 	direntTypes = names{
 		{sys.DT_UNKNOWN, "DT_UNKNOWN"}, {sys.DT_FIFO, "DT_FIFO"}, {sys.DT_CHR, "DT_CHR"}, {sys.DT_DIR, "DT_DIR"},

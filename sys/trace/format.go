@@ -93,6 +93,10 @@ func argument(c *sys.Call, a sys.Arg) (string, bool) {
 		if f, ok := decoders[c.Op+"."+a.Name]; ok {
 			return f(c, v), true
 		}
+	case uint:
+		if f, ok := decoders[c.Op+"."+a.Name]; ok {
+			return f(c, int(v)), true
+		}
 	case uint32:
 		switch c.Op + "." + a.Name {
 		case "open.mode":

@@ -61,7 +61,7 @@ func BenchmarkRename(b *testing.B) {
 	names := [2]string{"/var/www/html/0", "/var/www/html/zero"}
 	i := 0
 	for b.Loop() {
-		k.Rename(t, names[i&1], names[i&1^1])
+		k.Rename(t, names[i&1], names[i&1^1], 0)
 		i++
 	}
 }

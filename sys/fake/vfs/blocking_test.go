@@ -466,7 +466,7 @@ func TestFreeRunning(t *testing.T) {
 				d.Write(task, []byte("line\n"))
 				d.Decref(task)
 				m.k.Stat(task, "/d/shared", &st)
-				m.k.Rename(task, mine, "/d/e/last")
+				m.k.Rename(task, mine, "/d/e/last", 0)
 				m.k.Stat(task, "/d/e/last", &st)
 				m.k.Flock(task, shared, sys.LOCK_EX)
 				word.Store64(8, word.Load64(8)+1)

@@ -327,8 +327,8 @@ func (p *realProcess) Rmdir(path string) error {
 func (p *realProcess) Unlink(path string) error {
 	return p.do(func() error { return unix.Unlink(path) })
 }
-func (p *realProcess) Rename(a, b string) error {
-	return p.do(func() error { return unix.Rename(a, b) })
+func (p *realProcess) Renameat2(a, b string, flags uint) error {
+	return p.do(func() error { return unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, flags) })
 }
 func (p *realProcess) Link(a, b string) error { return p.do(func() error { return unix.Link(a, b) }) }
 func (p *realProcess) Symlink(a, b string) error {

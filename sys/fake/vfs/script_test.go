@@ -47,7 +47,7 @@ type process interface {
 	Mkdir(path string, mode uint32) error
 	Rmdir(path string) error
 	Unlink(path string) error
-	Rename(oldpath, newpath string) error
+	Renameat2(oldpath, newpath string, flags uint) error
 	Link(oldpath, newpath string) error
 	Symlink(target, linkpath string) error
 	Readlink(path string) (string, error)
@@ -407,7 +407,8 @@ func (in *interp) do(line string) string {
 	case "unlink":
 		return ok(p.Unlink(args[0]))
 	case "rename":
-		return ok(p.Rename(args[0], args[1]))
+		flags := map[string]uint{"": 0, "noreplace": sys.RENAME_NOREPLACE, "exchange": sys.RENAME_EXCHANGE, "whiteout": sys.RENAME_WHITEOUT}
+		return ok(p.Renameat2(args[0], args[1], flags[arg(2, "")]))
 	case "link":
 		return ok(p.Link(args[0], args[1]))
 	case "symlink":
@@ -640,10 +641,12 @@ func (p *fakeProcess) Lstat(path string, st *sys.Stat) error { return p.k.Lstat(
 func (p *fakeProcess) Mkdir(path string, mode uint32) error  { return p.k.Mkdir(p.t, path, mode) }
 func (p *fakeProcess) Rmdir(path string) error               { return p.k.Rmdir(p.t, path) }
 func (p *fakeProcess) Unlink(path string) error              { return p.k.Unlink(p.t, path) }
-func (p *fakeProcess) Rename(a, b string) error              { return p.k.Rename(p.t, a, b) }
-func (p *fakeProcess) Link(a, b string) error                { return p.k.Link(p.t, a, b) }
-func (p *fakeProcess) Symlink(a, b string) error             { return p.k.Symlink(p.t, a, b) }
-func (p *fakeProcess) Readlink(path string) (string, error)  { return p.k.Readlink(p.t, path) }
+func (p *fakeProcess) Renameat2(a, b string, flags uint) error {
+	return p.k.Rename(p.t, a, b, flags)
+}
+func (p *fakeProcess) Link(a, b string) error               { return p.k.Link(p.t, a, b) }
+func (p *fakeProcess) Symlink(a, b string) error            { return p.k.Symlink(p.t, a, b) }
+func (p *fakeProcess) Readlink(path string) (string, error) { return p.k.Readlink(p.t, path) }
 func (p *fakeProcess) Mknod(path string, mode uint32, dev uint64) error {
 	return p.k.Mknod(p.t, path, mode, dev)
 }

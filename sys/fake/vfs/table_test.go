@@ -832,6 +832,37 @@ var table = []struct{ name, script string }{
 		chmod m/f 644 -> EROFS
 		mkdir m/new -> EROFS
 	`},
+	{"renameat2_mounts", `
+		mkdir m
+		mount /m rw
+		put f 644 f
+		put m/g 644 g
+		mkdir d
+		mkdir d/sub
+		rename f m/g exchange -> EXDEV
+		rename m/g f exchange -> EXDEV
+		rename f m/g noreplace -> EXDEV
+		rename f m/new whiteout -> EXDEV
+		rename m d exchange -> EBUSY
+		rename d m exchange -> EBUSY
+		rename m n noreplace -> EBUSY
+		rename m d noreplace -> EEXIST
+		rename d/sub m/sub exchange -> EXDEV
+		rename m/g m/none exchange -> ENOENT
+		put m/h 644 h
+		rename m/g m/h exchange
+		cat m/g -> "h"
+		remount /m ro
+		rename m/g m/h exchange -> EROFS
+		rename m/g m/h noreplace -> EROFS
+		rename m/g m/h whiteout -> EROFS
+		rename m/g m/none exchange -> EROFS
+		mkdir n
+		mount /n nodev
+		put n/f 644 x
+		rename n/f n/g whiteout
+		try n/f r -> EACCES
+	`},
 	{"nodev_noexec", `
 		mkdir m
 		mount /m nodev,noexec
