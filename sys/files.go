@@ -20,7 +20,9 @@ type Files interface {
 	Pread(fd int, p []byte, off int64) (n int, err error)
 	// Pwrite is pwrite(2). With O_APPEND Linux appends whatever off says.
 	Pwrite(fd int, p []byte, off int64) (n int, err error)
-	// Lseek is lseek(2); whence is SEEK_SET, SEEK_CUR or SEEK_END.
+	// Lseek is lseek(2); whence is SEEK_SET, SEEK_CUR, SEEK_END, or of a file that
+	// may have holes SEEK_DATA or SEEK_HOLE: ENXIO beyond its end, or where no data
+	// follow.
 	Lseek(fd int, off int64, whence int) (int64, error)
 	// Ftruncate is ftruncate(2).
 	Ftruncate(fd int, size int64) error

@@ -6,6 +6,7 @@ type Sys interface {
 	Descriptors
 	Dirs
 	Attrs
+	Space
 	Locks
 	Procs
 	Creds

@@ -39,6 +39,19 @@ func TestFileCalls(t *testing.T) {
 		}
 		ok(t, "ftruncate", s.Ftruncate(fd, 4))
 		ok(t, "fsync", s.Fsync(fd))
+		ok(t, "fallocate", s.Fallocate(fd, sys.FALLOC_FL_KEEP_SIZE, 0, 8192))
+		if s.Fstat(fd, &st); st.Blocks != 16 || st.Size != 4 {
+			t.Errorf("fallocate: %+v", st)
+		}
+		var fs sys.Statfs
+		ok(t, "statfs", s.Statfs("/proc", &fs))
+		if fs.Type != sys.PROC_SUPER_MAGIC || fs.Flags&sys.ST_NODEV == 0 {
+			t.Errorf("statfs: %+v", fs)
+		}
+		ok(t, "fstatfs", s.Fstatfs(fd, &fs))
+		if fs.Type != sys.TMPFS_MAGIC || fs.Flags&sys.ST_NODEV != 0 {
+			t.Errorf("fstatfs: %+v", fs)
+		}
 		ok(t, "fchmod", s.Fchmod(fd, 0o604))
 		ok(t, "fchown", s.Fchown(fd, 11, 12))
 		ok(t, "fstat", s.Fstat(fd, &st))

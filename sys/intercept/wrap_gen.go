@@ -45,6 +45,9 @@ var ops = []Op{
 	{Name: "utimensat", Role: "Attrs", Fails: true, Path: true},
 	{Name: "faccessat2", Role: "Attrs", Fails: true, Path: true},
 	{Name: "umask", Role: "Attrs"},
+	{Name: "fallocate", Role: "Space", Fails: true},
+	{Name: "statfs", Role: "Space", Fails: true, Path: true},
+	{Name: "fstatfs", Role: "Space", Fails: true},
 	{Name: "flock", Role: "Locks", Fails: true},
 	{Name: "fcntl_flock", Role: "Locks", Fails: true},
 	{Name: "getpid", Role: "Procs"},
@@ -533,6 +536,36 @@ func (h *handle) Umask(mask int) (old int) {
 		call.Ret = []sys.Arg{{Name: "old", Value: old}}
 	})
 	return old
+}
+
+func (h *handle) Fallocate(fd int, mode uint32, off int64, len int64) (err error) {
+	call := h.call("fallocate", "", fd)
+	call.Args = []sys.Arg{{Name: "fd", Value: fd}, {Name: "mode", Value: mode}, {Name: "off", Value: off}, {Name: "len", Value: len}}
+	h.do(call, func() {
+		err = h.s.Fallocate(fd, mode, off, len)
+		call.Errno = errno(err)
+	})
+	return fail(call)
+}
+
+func (h *handle) Statfs(path string, st *sys.Statfs) (err error) {
+	call := h.call("statfs", path, -1)
+	call.Args = []sys.Arg{{Name: "path", Value: path}, {Name: "st", Value: st}}
+	h.do(call, func() {
+		err = h.s.Statfs(path, st)
+		call.Errno = errno(err)
+	})
+	return fail(call)
+}
+
+func (h *handle) Fstatfs(fd int, st *sys.Statfs) (err error) {
+	call := h.call("fstatfs", "", fd)
+	call.Args = []sys.Arg{{Name: "fd", Value: fd}, {Name: "st", Value: st}}
+	h.do(call, func() {
+		err = h.s.Fstatfs(fd, st)
+		call.Errno = errno(err)
+	})
+	return fail(call)
 }
 
 func (h *handle) Flock(fd int, how int) (err error) {

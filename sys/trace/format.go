@@ -106,6 +106,8 @@ func argument(c *sys.Call, a sys.Arg) (string, bool) {
 			return octal(v), true
 		case "faccessat2.mode":
 			return accessModes.format(int64(v)), true
+		case "fallocate.mode":
+			return fallocModes.format(int64(v)), true
 		case "mknod.mode":
 			return mode(v), true
 		case "futex_wait.val", "futex_wait_private.val":
@@ -147,6 +149,11 @@ func argument(c *sys.Call, a sys.Arg) (string, bool) {
 			return "", false
 		}
 		return stat(v), true
+	case *sys.Statfs:
+		if c.Errno != 0 || v == nil {
+			return "", false
+		}
+		return statfs(v), true
 	case *uint32:
 		return "", false // an address: different in each run
 	case uintptr:
@@ -277,6 +284,12 @@ func stat(st *sys.Stat) string {
 		s += fmt.Sprintf(", st_size=%d", st.Size)
 	}
 	return s + "}"
+}
+
+// statfs leaves out how much is free: it is others' doing too.
+func statfs(st *sys.Statfs) string {
+	return fmt.Sprintf("{f_type=%s, f_bsize=%d, f_namelen=%d, f_flags=%s}",
+		filesystems.name(st.Type), st.Bsize, st.Namelen, mountFlags.format(st.Flags))
 }
 
 // dirents are sorted, for their order means nothing, and cut off where they are

@@ -21,8 +21,8 @@ type data struct {
 	fresh   []byte         // room for the next pages of a file that grows
 }
 
-// page is up to pageSize bytes; what is missing at its end is zeros. A page in a
-// region is whole.
+// page is up to pageSize bytes; what is missing at its end is zeros. One without
+// any takes space and was never written to. A page in a region is whole.
 type page []byte
 
 const nearPages = 1 << 16

@@ -246,6 +246,18 @@ func (p *realProcess) Lseek(fd int, off int64, whence int) (n int64, err error) 
 func (p *realProcess) Ftruncate(fd int, size int64) error {
 	return p.do(func() error { return unix.Ftruncate(fd, size) })
 }
+func (p *realProcess) Fallocate(fd int, mode uint32, off, n int64) error {
+	return p.do(func() error { return unix.Fallocate(fd, mode, off, n) })
+}
+func (p *realProcess) Statfs(path string, st *sys.Statfs) error {
+	var u unix.Statfs_t
+	err := p.do(func() error { return unix.Statfs(path, &u) })
+	*st = sys.Statfs{
+		Type: u.Type, Bsize: u.Bsize, Blocks: u.Blocks, Bfree: u.Bfree, Bavail: u.Bavail,
+		Files: u.Files, Ffree: u.Ffree, Namelen: u.Namelen, Frsize: u.Frsize, Flags: u.Flags,
+	}
+	return err
+}
 func (p *realProcess) Fsync(fd int) error { return p.do(func() error { return unix.Fsync(fd) }) }
 func (p *realProcess) stat(st *sys.Stat, f func(u *unix.Stat_t) error) error {
 	return p.do(func() error {

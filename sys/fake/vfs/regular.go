@@ -122,7 +122,7 @@ func (f *regular) Seek(_ *Task, pos, off int64, whence int) (int64, error) {
 		}
 		hole := whence == sys.SEEK_HOLE
 		for i := off / pageSize; i*pageSize < size; i++ {
-			if (ino.data.page(i) == nil) == hole {
+			if ino.data.written(i) != hole {
 				return max(off, i*pageSize), nil
 			}
 		}
@@ -152,7 +152,7 @@ func (ino *Inode) truncate(t *Task, size int64) error {
 		return sys.EPERM
 	}
 	ino.removePrivs(t.Cred)
-	if size < old {
+	if size <= old { // what fallocate(2) made behind the end goes too
 		ino.data.truncate(ino.fs, size)
 	}
 	ino.size.Store(size)

@@ -29,6 +29,8 @@ type process interface {
 	Pwrite(fd int, p []byte, off int64) (int, error)
 	Lseek(fd int, off int64, whence int) (int64, error)
 	Ftruncate(fd int, size int64) error
+	Fallocate(fd int, mode uint32, off, n int64) error
+	Statfs(path string, st *sys.Statfs) error
 	Fsync(fd int) error
 	Fstat(fd int, st *sys.Stat) error
 	Getdents(fd int) ([]sys.Dirent, error)
@@ -434,6 +436,16 @@ func (in *interp) do(line string) string {
 		return ok(p.Faccessat(args[0], uint32(num(args[1])), num(arg(2, strconv.Itoa(sys.AT_EACCESS)))))
 	case "umask":
 		return fmt.Sprintf("%04o", p.Umask(int(oct(args[0]))))
+	case "fallocate": // fallocate FD keep|punch|- OFF LEN
+		mode := 0
+		for f := range strings.SplitSeq(args[1], "|") {
+			mode |= map[string]int{"keep": sys.FALLOC_FL_KEEP_SIZE, "punch": sys.FALLOC_FL_PUNCH_HOLE}[f]
+		}
+		return ok(p.Fallocate(in.fd(args[0]), uint32(mode), int64(num(args[2])), int64(num(args[3]))))
+	case "statfs":
+		var st sys.Statfs
+		err := p.Statfs(args[0], &st)
+		return result(fmt.Sprintf("%d/%d/%d %#x", st.Bavail, st.Bfree, st.Blocks, st.Flags), err)
 	case "fsize":
 		p.Fsize(uint64(num(args[0])))
 		return "ok"
@@ -601,10 +613,14 @@ func (p *fakeProcess) Pwrite(fd int, b []byte, off int64) (int, error) {
 func (p *fakeProcess) Lseek(fd int, off int64, whence int) (int64, error) {
 	return p.fds[fd].Lseek(p.t, off, whence)
 }
-func (p *fakeProcess) Ftruncate(fd int, size int64) error    { return p.fds[fd].Truncate(p.t, size) }
-func (p *fakeProcess) Fsync(fd int) error                    { return p.fds[fd].Fsync(p.t) }
-func (p *fakeProcess) Fstat(fd int, st *sys.Stat) error      { return p.fds[fd].Stat(p.t, st) }
-func (p *fakeProcess) Getdents(fd int) ([]sys.Dirent, error) { return p.fds[fd].Getdents(p.t) }
+func (p *fakeProcess) Ftruncate(fd int, size int64) error { return p.fds[fd].Truncate(p.t, size) }
+func (p *fakeProcess) Fallocate(fd int, mode uint32, off, n int64) error {
+	return p.fds[fd].Fallocate(p.t, mode, off, n)
+}
+func (p *fakeProcess) Statfs(path string, st *sys.Statfs) error { return p.k.Statfs(p.t, path, st) }
+func (p *fakeProcess) Fsync(fd int) error                       { return p.fds[fd].Fsync(p.t) }
+func (p *fakeProcess) Fstat(fd int, st *sys.Stat) error         { return p.fds[fd].Stat(p.t, st) }
+func (p *fakeProcess) Getdents(fd int) ([]sys.Dirent, error)    { return p.fds[fd].Getdents(p.t) }
 func (p *fakeProcess) Close(fd int) error {
 	d := p.fds[fd]
 	p.fds[fd] = nil

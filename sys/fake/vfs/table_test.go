@@ -900,6 +900,42 @@ var table = []struct{ name, script string }{
 		try null r|trunc
 		try null r|dir -> ENOTDIR
 	`},
+	{"fallocate_no_space", `
+		mkdir m
+		mount /m nodev,noexec
+		limit 20480
+		open fd m/f rw|creat 644
+		statfs m -> 5/5/5 0x102c
+		write fd {a*4096} -> 4096
+		fallocate fd - 0 20480
+		statfs m -> 0/0/5 0x102c
+		fallocate fd - 20480 1 -> ENOSPC
+		fallocate fd keep 8192 16384 -> ENOSPC
+		blocks m/f -> 40
+		write fd {b*4096} -> 4096
+		pwrite fd {c*4096} 20480 -> ENOSPC
+		fallocate fd keep|punch 1 8191
+		blocks m/f -> 32
+		statfs m -> 1/1/5 0x102c
+		open g m/g rw|creat 644
+		fallocate g - 0 4096
+		fallocate g - 8191 1 -> ENOSPC
+		fallocate g - 0 20481 -> ENOSPC
+		lstat m/g -> f0644 0:0 n1 s4096
+		ftruncate fd 4096
+		fallocate g - 4096 12288
+		statfs m -> 0/0/5 0x102c
+		pread g 4 0 -> "\x00\x00\x00\x00"
+		fallocate g keep 16384 4096 -> ENOSPC
+		fallocate g keep|punch 0 16384
+		statfs m/g -> 4/4/5 0x102c
+		statfs m/none -> ENOENT
+		statfs '' -> ENOENT
+		close fd
+		close g
+		remount /m ro
+		statfs m/g -> 4/4/5 0x1021
+	`},
 	{"no_space", `
 		mkdir m
 		mount /m rw

@@ -1,0 +1,255 @@
+package vfs
+
+import "github.com/httpjail/httpjail/sys"
+
+// Allocator is a file that fallocate(2) makes room for. Others: EOPNOTSUPP, or
+// what their type says.
+type Allocator interface {
+	Fallocate(t *Task, mode uint32, off, n int64) error
+}
+
+// Fallocate is fallocate(2): vfs_fallocate, with what tmpfs does.
+func (d *Description) Fallocate(t *Task, mode uint32, off, n int64) error {
+	const known = sys.FALLOC_FL_KEEP_SIZE | sys.FALLOC_FL_PUNCH_HOLE | sys.FALLOC_FL_COLLAPSE_RANGE |
+		sys.FALLOC_FL_ZERO_RANGE | sys.FALLOC_FL_INSERT_RANGE | sys.FALLOC_FL_UNSHARE_RANGE | fallocWriteZeroes
+	if d.IsPath() {
+		return sys.EBADF
+	}
+	if off < 0 || n <= 0 {
+		return sys.EINVAL
+	}
+	if mode&^known != 0 {
+		return sys.EOPNOTSUPP
+	}
+	keep := mode&sys.FALLOC_FL_KEEP_SIZE != 0
+	switch mode &^ sys.FALLOC_FL_KEEP_SIZE { // one of them alone
+	case 0, sys.FALLOC_FL_UNSHARE_RANGE, sys.FALLOC_FL_ZERO_RANGE:
+	case sys.FALLOC_FL_PUNCH_HOLE:
+		if !keep {
+			return sys.EOPNOTSUPP
+		}
+	case sys.FALLOC_FL_COLLAPSE_RANGE, sys.FALLOC_FL_INSERT_RANGE, fallocWriteZeroes:
+		if keep {
+			return sys.EOPNOTSUPP
+		}
+	default:
+		return sys.EOPNOTSUPP
+	}
+	if !d.writable() {
+		return sys.EBADF
+	}
+	var st sys.Stat
+	if err := d.Stat(t, &st); err != nil {
+		return err
+	}
+	switch st.Mode & sys.S_IFMT {
+	case sys.S_IFIFO:
+		return sys.ESPIPE
+	case sys.S_IFREG, sys.S_IFBLK:
+	default: // a directory is never open to write
+		return sys.ENODEV
+	}
+	if off > maxBytes-n {
+		return sys.EFBIG
+	}
+	f, ok := d.File.(Allocator)
+	if !ok {
+		return sys.EOPNOTSUPP
+	}
+	return f.Fallocate(t, mode, off, n)
+}
+
+// fallocWriteZeroes is FALLOC_FL_WRITE_ZEROES, which golang.org/x/sys does not
+// have and tmpfs does not do.
+const fallocWriteZeroes = 0x80
+
+// Fallocate is shmem_fallocate.
+func (f *regular) Fallocate(t *Task, mode uint32, off, n int64) error {
+	const supported = sys.FALLOC_FL_KEEP_SIZE | sys.FALLOC_FL_PUNCH_HOLE
+	if mode&^supported != 0 {
+		return sys.EOPNOTSUPP
+	}
+	ino := (*Inode)(f)
+	ino.mu.Lock()
+	defer ino.mu.Unlock()
+	end := off + n
+	if mode&sys.FALLOC_FL_PUNCH_HOLE != 0 {
+		if ino.seals&sys.F_SEAL_WRITE != 0 {
+			return sys.EPERM
+		}
+		ino.data.punch(ino.fs, off, end)
+	} else {
+		// inode_newsize_ok, though the size may be kept.
+		if end > ino.size.Load() && uint64(end) > t.Fsize {
+			return sys.EFBIG
+		}
+		if ino.seals&sys.F_SEAL_GROW != 0 && end > ino.size.Load() {
+			return sys.EPERM
+		}
+		if err := ino.data.allocate(ino.fs, off/pageSize, (end+pageSize-1)/pageSize); err != nil {
+			return err
+		}
+		if mode&sys.FALLOC_FL_KEEP_SIZE == 0 && end > ino.size.Load() {
+			ino.size.Store(end)
+		}
+	}
+	ino.removePrivs(t.Cred)
+	ino.touchMC(ino.fs.tree.now(t))
+	return nil
+}
+
+// mostPages is how many pages one fallocate(2) makes in a filesystem without a
+// limit: more than this the machine's memory is said not to hold. ENOSPC, as
+// shmem_inode_acct_blocks returns it.
+const mostPages = 1 << 20
+
+// allocate makes room for the pages from first to end, or for none. A page that
+// was made so is a hole to lseek(2) until it is written to, or until it is
+// allocated once more, which has tmpfs clear it.
+func (d *data) allocate(fs *FS, first, end int64) error {
+	if n := end - first; n > mostPages || fs.limit > 0 && n > fs.limit {
+		return sys.ENOSPC
+	}
+	var made []int64
+	for i := first; i < end; i++ {
+		pg := d.allocated(i)
+		switch {
+		case pg == nil:
+			if err := fs.reserve(1); err != nil {
+				for _, i := range made {
+					d.setPage(i, nil)
+				}
+				d.pages.Add(-int64(len(made)))
+				fs.reserve(-int64(len(made)))
+				return err
+			}
+			d.pages.Add(1)
+			made = append(made, i)
+			if pg = d.regionPage(i); pg == nil && len(d.regions) > 0 {
+				pg = alignedBytes(pageSize)
+			} else if pg == nil {
+				pg = page{}
+			}
+			d.setPage(i, pg)
+		case len(pg) == 0:
+			d.setPage(i, alignedBytes(64))
+		}
+	}
+	return nil
+}
+
+// punch makes a hole from off to end, in bytes: whole pages are given back, of
+// others a part is cleared.
+func (d *data) punch(fs *FS, off, end int64) {
+	first, last := (off+pageSize-1)/pageSize, end/pageSize // the whole pages
+	part := func(from, to int64) {
+		if pg := d.page(from / pageSize); pg != nil {
+			at, n := int(from%pageSize), int(to-from)
+			if at < len(pg) {
+				d.clear(pg[at:min(at+n, len(pg))])
+			}
+		}
+	}
+	if first > last { // inside one page
+		part(off, end)
+		return
+	}
+	if off < first*pageSize {
+		part(off, first*pageSize)
+	}
+	if last*pageSize < end {
+		part(last*pageSize, end)
+	}
+	dropped := int64(0)
+	for i := first; i < min(last, int64(len(d.near))); i++ {
+		if d.near[i] != nil {
+			d.near[i] = nil
+			dropped++
+		}
+	}
+	for i := range d.far {
+		if i >= first && i < last {
+			delete(d.far, i)
+			dropped++
+		}
+	}
+	for j := range d.regions {
+		r := &d.regions[j]
+		for i := max(first, r.first); i < min(last, r.first+r.pages()); i++ {
+			d.clear(r.mem[(i-r.first)*pageSize : (i-r.first+1)*pageSize])
+		}
+	}
+	d.pages.Add(-dropped)
+	fs.reserve(-dropped)
+}
+
+// written reports whether page i is data to lseek(2).
+func (d *data) written(i int64) bool { return len(d.page(i)) > 0 }
+
+// Statfs is statfs(2).
+func (k *Tree) Statfs(t *Task, path string, st *sys.Statfs) error {
+	p, err := k.lookup(t, path, lookupFollow)
+	if err != nil {
+		return err
+	}
+	p.Mount.statfs(st, p.Dentry.inode)
+	return nil
+}
+
+// Statfs is fstatfs(2), also of an O_PATH description. A file without a name is
+// a socket or an anonymous inode.
+func (d *Description) Statfs(t *Task, st *sys.Statfs) error {
+	if d.Path.Dentry != nil {
+		d.Path.Mount.statfs(st, d.Path.Dentry.inode)
+		return nil
+	}
+	var file sys.Stat
+	if err := d.Stat(t, &file); err != nil {
+		return err
+	}
+	typ := int64(sys.ANON_INODE_FS_MAGIC)
+	if file.Mode&sys.S_IFMT == sys.S_IFSOCK {
+		typ = sys.SOCKFS_MAGIC
+	}
+	simpleStatfs(st, typ)
+	return nil
+}
+
+// simpleStatfs is simple_statfs: a filesystem that takes no space.
+func simpleStatfs(st *sys.Statfs, typ int64) {
+	*st = sys.Statfs{Type: typ, Bsize: pageSize, Frsize: pageSize, Namelen: sys.NAME_MAX, Flags: sys.ST_VALID}
+}
+
+// statfs is vfs_statfs, and shmem_statfs of a filesystem that holds files.
+func (m *Mount) statfs(st *sys.Statfs, ino *Inode) {
+	fs := m.fs
+	switch {
+	case m == fs.tree.anon && !ino.isRegular():
+		simpleStatfs(st, sys.PIPEFS_MAGIC)
+		return
+	case m == fs.tree.anon: // a memory file's own tmpfs
+		simpleStatfs(st, sys.TMPFS_MAGIC)
+		return
+	case fs.typ == "proc":
+		simpleStatfs(st, sys.PROC_SUPER_MAGIC)
+	case fs.typ == "tmpfs":
+		simpleStatfs(st, sys.TMPFS_MAGIC)
+		if fs.limit > 0 {
+			st.Blocks = uint64(fs.limit)
+			st.Bfree = uint64(max(fs.limit-fs.used.Load(), 0))
+			st.Bavail = st.Bfree
+		}
+	default:
+		panic("vfs: statfs of a filesystem of type " + fs.typ)
+	}
+	st.Fsid = [2]int32{int32(fs.dev), int32(fs.dev >> 32)}
+	st.Flags |= sys.ST_RELATIME
+	for _, f := range [...]struct {
+		mount MountFlags
+		st    int64
+	}{{MountReadonly, sys.ST_RDONLY}, {MountNosuid, sys.ST_NOSUID}, {MountNodev, sys.ST_NODEV}, {MountNoexec, sys.ST_NOEXEC}} {
+		if m.Flags()&f.mount != 0 {
+			st.Flags |= f.st
+		}
+	}
+}
