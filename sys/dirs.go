@@ -36,8 +36,15 @@ const (
 	RENAME_WHITEOUT  = 4 // leave a character device 0:0 at oldpath
 )
 
-// Attrs are the calls that change an inode's attributes.
+// Attrs are the calls that read or change an inode's attributes.
 type Attrs interface {
+	// Fstatat is newfstatat(2) into *st: path is resolved from dirfd or AT_FDCWD.
+	// flags may be AT_SYMLINK_NOFOLLOW and, with which an empty path is dirfd
+	// itself, AT_EMPTY_PATH. EBADF, ENOTDIR: dirfd, of a relative path.
+	Fstatat(dirfd int, path string, st *Stat, flags int) error
+	// Statx is statx(2) into *st; flags are Fstatat's and AT_STATX_*, mask are the
+	// STATX_* that are wanted. More or less may come back, see st.Mask.
+	Statx(dirfd int, path string, flags int, mask uint32, st *Statx) error
 	// Chmod is chmod(2).
 	Chmod(path string, mode uint32) error
 	// Fchmod is fchmod(2).

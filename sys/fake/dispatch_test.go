@@ -97,6 +97,19 @@ func TestFileCalls(t *testing.T) {
 			t.Errorf("getdents: %v, %v", names, err)
 		}
 		ok(t, "chdir", s.Chdir("/"))
+		ok(t, "fstatat", s.Fstatat(dir, "l", &st, sys.AT_SYMLINK_NOFOLLOW))
+		if st.Mode&sys.S_IFMT != sys.S_IFLNK {
+			t.Errorf("fstatat: %+v", st)
+		}
+		var x sys.Statx
+		ok(t, "statx", s.Statx(dir, "h", 0, sys.STATX_BTIME, &x))
+		if x.Mode&sys.S_IFMT != sys.S_IFREG || x.Btime.Sec == 0 || x.Mtime.Sec != 0 {
+			t.Errorf("statx: %+v", x)
+		}
+		ok(t, "statx of a descriptor", s.Statx(dir, "", sys.AT_EMPTY_PATH, 0, &x))
+		if x.Mode&sys.S_IFMT != sys.S_IFDIR {
+			t.Errorf("statx: %+v", x)
+		}
 		ok(t, "fchdir", s.Fchdir(dir))
 		want(t, "fchdir of a file", s.Fchdir(fd), sys.ENOTDIR)
 		if cwd, err := s.Getcwd(); cwd != "/d" || err != nil {

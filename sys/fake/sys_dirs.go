@@ -21,6 +21,52 @@ func (t *thread) Lstat(path string, st *sys.Stat) (err error) {
 	return t.tree().Lstat(&t.task, path, st)
 }
 
+func (t *thread) Fstatat(dirfd int, path string, st *sys.Stat, flags int) (err error) {
+	t.enter("newfstatat", dirfd, uint64(flags))
+	defer t.leave(nil, &err)
+	t.note(path)
+	if path == "" && flags&sys.AT_EMPTY_PATH != 0 && dirfd >= 0 { // whatever the other flags
+		return t.with(dirfd, func(d *vfs.Description) error { return d.Stat(&t.task, st) })
+	}
+	if err := vfs.CheckStatFlags(flags); err != nil {
+		return err
+	}
+	dir, err := t.atOrEmpty(dirfd, path, flags)
+	if err != nil {
+		return err
+	}
+	return t.tree().Fstatat(&t.task, dir, path, st, flags)
+}
+
+func (t *thread) Statx(dirfd int, path string, flags int, mask uint32, st *sys.Statx) (err error) {
+	t.enter("statx", dirfd, uint64(flags), uint64(mask))
+	defer t.leave(nil, &err)
+	t.note(path)
+	if err := vfs.CheckStatx(flags, mask); err != nil {
+		return err
+	}
+	if path == "" && flags&sys.AT_EMPTY_PATH != 0 && dirfd >= 0 { // whatever the other flags
+		return t.with(dirfd, func(d *vfs.Description) error { return d.Statx(&t.task, mask, st) })
+	}
+	if err := vfs.CheckStatFlags(flags); err != nil {
+		return err
+	}
+	dir, err := t.atOrEmpty(dirfd, path, flags)
+	if err != nil {
+		return err
+	}
+	return t.tree().Statx(&t.task, dir, path, flags, mask, st)
+}
+
+// atOrEmpty is at of a path that may be empty: then a negative dirfd that is not
+// AT_FDCWD matters too.
+func (t *thread) atOrEmpty(dirfd int, path string, flags int) (vfs.Path, error) {
+	if path == "" && flags&sys.AT_EMPTY_PATH != 0 && dirfd != sys.AT_FDCWD {
+		return vfs.Path{}, sys.EBADF
+	}
+	return t.at(dirfd, path)
+}
+
 func (t *thread) Mkdir(path string, mode uint32) (err error) {
 	t.enter("mkdir", -1, uint64(mode))
 	defer t.leave(nil, &err)

@@ -47,18 +47,32 @@ func (t *thread) Openat2(dirfd int, path string, how sys.OpenHow) (fd int, err e
 	defer t.leave(&fd, &err)
 	t.note(path)
 	var dir vfs.Path
-	beneath := how.Resolve&(sys.RESOLVE_BENEATH|sys.RESOLVE_IN_ROOT) != 0
-	if dirfd != sys.AT_FDCWD && path != "" && (beneath || !strings.HasPrefix(path, "/")) {
-		d, err := t.p.fds.get(dirfd)
-		if err != nil {
-			return -1, err
-		}
-		defer d.Decref(&t.task)
-		if dir = d.Path; dir.Dentry == nil {
-			return -1, sys.ENOTDIR
-		}
+	if how.Resolve&(sys.RESOLVE_BENEATH|sys.RESOLVE_IN_ROOT) != 0 {
+		dir, err = t.at(dirfd, strings.TrimLeft(path, "/"))
+	} else {
+		dir, err = t.at(dirfd, path)
+	}
+	if err != nil {
+		return -1, err
 	}
 	return t.openat(dir, path, how)
+}
+
+// at is where path starts: the place of dirfd, or the zero Path where that does
+// not matter. EBADF; ENOTDIR: it has no place.
+func (t *thread) at(dirfd int, path string) (vfs.Path, error) {
+	if dirfd == sys.AT_FDCWD || path == "" || len(path) >= sys.PATH_MAX || path[0] == '/' {
+		return vfs.Path{}, nil
+	}
+	d, err := t.p.fds.get(dirfd)
+	if err != nil {
+		return vfs.Path{}, err
+	}
+	defer d.Decref(&t.task)
+	if d.Path.Dentry == nil {
+		return vfs.Path{}, sys.ENOTDIR
+	}
+	return d.Path, nil
 }
 
 func (t *thread) Read(fd int, p []byte) (n int, err error) {

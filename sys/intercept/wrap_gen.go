@@ -37,6 +37,8 @@ var ops = []Op{
 	{Name: "symlink", Role: "Dirs", Fails: true, Path: true},
 	{Name: "readlink", Role: "Dirs", Fails: true, Path: true},
 	{Name: "mknod", Role: "Dirs", Fails: true, Path: true},
+	{Name: "newfstatat", Role: "Attrs", Fails: true, Path: true},
+	{Name: "statx", Role: "Attrs", Fails: true, Path: true},
 	{Name: "chmod", Role: "Attrs", Fails: true, Path: true},
 	{Name: "fchmod", Role: "Attrs", Fails: true},
 	{Name: "chown", Role: "Attrs", Fails: true, Path: true},
@@ -453,6 +455,26 @@ func (h *handle) Mknod(path string, mode uint32, dev uint64) (err error) {
 	call.Args = []sys.Arg{{Name: "path", Value: path}, {Name: "mode", Value: mode}, {Name: "dev", Value: dev}}
 	h.do(call, func() {
 		err = h.s.Mknod(path, mode, dev)
+		call.Errno = errno(err)
+	})
+	return fail(call)
+}
+
+func (h *handle) Fstatat(dirfd int, path string, st *sys.Stat, flags int) (err error) {
+	call := h.call("newfstatat", path, dirfd)
+	call.Args = []sys.Arg{{Name: "dirfd", Value: dirfd}, {Name: "path", Value: path}, {Name: "st", Value: st}, {Name: "flags", Value: flags}}
+	h.do(call, func() {
+		err = h.s.Fstatat(dirfd, path, st, flags)
+		call.Errno = errno(err)
+	})
+	return fail(call)
+}
+
+func (h *handle) Statx(dirfd int, path string, flags int, mask uint32, st *sys.Statx) (err error) {
+	call := h.call("statx", path, dirfd)
+	call.Args = []sys.Arg{{Name: "dirfd", Value: dirfd}, {Name: "path", Value: path}, {Name: "flags", Value: flags}, {Name: "mask", Value: mask}, {Name: "st", Value: st}}
+	h.do(call, func() {
+		err = h.s.Statx(dirfd, path, flags, mask, st)
 		call.Errno = errno(err)
 	})
 	return fail(call)

@@ -994,6 +994,44 @@ func (c *MockSysFstatCall) DoAndReturn(f func(int, *sys.Stat) error) *MockSysFst
 	return c
 }
 
+// Fstatat mocks base method.
+func (m *MockSys) Fstatat(dirfd int, path string, st *sys.Stat, flags int) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Fstatat", dirfd, path, st, flags)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Fstatat indicates an expected call of Fstatat.
+func (mr *MockSysMockRecorder) Fstatat(dirfd, path, st, flags any) *MockSysFstatatCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Fstatat", reflect.TypeOf((*MockSys)(nil).Fstatat), dirfd, path, st, flags)
+	return &MockSysFstatatCall{Call: call}
+}
+
+// MockSysFstatatCall wrap *gomock.Call
+type MockSysFstatatCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockSysFstatatCall) Return(arg0 error) *MockSysFstatatCall {
+	c.Call = c.Call.Return(arg0)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockSysFstatatCall) Do(f func(int, string, *sys.Stat, int) error) *MockSysFstatatCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockSysFstatatCall) DoAndReturn(f func(int, string, *sys.Stat, int) error) *MockSysFstatatCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
 // Fstatfs mocks base method.
 func (m *MockSys) Fstatfs(fd int, st *sys.Statfs) error {
 	m.ctrl.T.Helper()
@@ -4195,6 +4233,44 @@ func (c *MockSysStatfsCall) DoAndReturn(f func(string, *sys.Statfs) error) *Mock
 	return c
 }
 
+// Statx mocks base method.
+func (m *MockSys) Statx(dirfd int, path string, flags int, mask uint32, st *sys.Statx) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Statx", dirfd, path, flags, mask, st)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Statx indicates an expected call of Statx.
+func (mr *MockSysMockRecorder) Statx(dirfd, path, flags, mask, st any) *MockSysStatxCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Statx", reflect.TypeOf((*MockSys)(nil).Statx), dirfd, path, flags, mask, st)
+	return &MockSysStatxCall{Call: call}
+}
+
+// MockSysStatxCall wrap *gomock.Call
+type MockSysStatxCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockSysStatxCall) Return(arg0 error) *MockSysStatxCall {
+	c.Call = c.Call.Return(arg0)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockSysStatxCall) Do(f func(int, string, int, uint32, *sys.Statx) error) *MockSysStatxCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockSysStatxCall) DoAndReturn(f func(int, string, int, uint32, *sys.Statx) error) *MockSysStatxCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
 // Symlink mocks base method.
 func (m *MockSys) Symlink(target, linkpath string) error {
 	m.ctrl.T.Helper()
@@ -5828,6 +5904,44 @@ func (c *MockAttrsFchownCall) DoAndReturn(f func(int, int, int) error) *MockAttr
 	return c
 }
 
+// Fstatat mocks base method.
+func (m *MockAttrs) Fstatat(dirfd int, path string, st *sys.Stat, flags int) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Fstatat", dirfd, path, st, flags)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Fstatat indicates an expected call of Fstatat.
+func (mr *MockAttrsMockRecorder) Fstatat(dirfd, path, st, flags any) *MockAttrsFstatatCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Fstatat", reflect.TypeOf((*MockAttrs)(nil).Fstatat), dirfd, path, st, flags)
+	return &MockAttrsFstatatCall{Call: call}
+}
+
+// MockAttrsFstatatCall wrap *gomock.Call
+type MockAttrsFstatatCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockAttrsFstatatCall) Return(arg0 error) *MockAttrsFstatatCall {
+	c.Call = c.Call.Return(arg0)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockAttrsFstatatCall) Do(f func(int, string, *sys.Stat, int) error) *MockAttrsFstatatCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockAttrsFstatatCall) DoAndReturn(f func(int, string, *sys.Stat, int) error) *MockAttrsFstatatCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
 // Lchown mocks base method.
 func (m *MockAttrs) Lchown(path string, uid, gid int) error {
 	m.ctrl.T.Helper()
@@ -5862,6 +5976,44 @@ func (c *MockAttrsLchownCall) Do(f func(string, int, int) error) *MockAttrsLchow
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
 func (c *MockAttrsLchownCall) DoAndReturn(f func(string, int, int) error) *MockAttrsLchownCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
+// Statx mocks base method.
+func (m *MockAttrs) Statx(dirfd int, path string, flags int, mask uint32, st *sys.Statx) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Statx", dirfd, path, flags, mask, st)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Statx indicates an expected call of Statx.
+func (mr *MockAttrsMockRecorder) Statx(dirfd, path, flags, mask, st any) *MockAttrsStatxCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Statx", reflect.TypeOf((*MockAttrs)(nil).Statx), dirfd, path, flags, mask, st)
+	return &MockAttrsStatxCall{Call: call}
+}
+
+// MockAttrsStatxCall wrap *gomock.Call
+type MockAttrsStatxCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockAttrsStatxCall) Return(arg0 error) *MockAttrsStatxCall {
+	c.Call = c.Call.Return(arg0)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockAttrsStatxCall) Do(f func(int, string, int, uint32, *sys.Statx) error) *MockAttrsStatxCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockAttrsStatxCall) DoAndReturn(f func(int, string, int, uint32, *sys.Statx) error) *MockAttrsStatxCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }

@@ -18,14 +18,14 @@ func at(nr uintptr, path string, a3, a4, a5 uintptr) error {
 	return errOf(e)
 }
 
-func statat(path string, st *sys.Stat, flags int) error {
+func (*thread) Fstatat(dirfd int, path string, st *sys.Stat, flags int) error {
 	var buf pathBuf
 	p, err := cpath(&buf, path)
 	if err != nil {
 		return err
 	}
 	var u unix.Stat_t
-	_, _, e := unix.Syscall6(unix.SYS_NEWFSTATAT, uintptr(cwd), uintptr(unsafe.Pointer(p)), uintptr(unsafe.Pointer(&u)), uintptr(flags), 0, 0)
+	_, _, e := unix.Syscall6(unix.SYS_NEWFSTATAT, uintptr(dirfd), uintptr(unsafe.Pointer(p)), uintptr(unsafe.Pointer(&u)), uintptr(flags), 0, 0)
 	if e != 0 {
 		return e
 	}
@@ -33,10 +33,31 @@ func statat(path string, st *sys.Stat, flags int) error {
 	return nil
 }
 
-func (*thread) Stat(path string, st *sys.Stat) error { return statat(path, st, 0) }
+func (t *thread) Stat(path string, st *sys.Stat) error { return t.Fstatat(cwd, path, st, 0) }
 
-func (*thread) Lstat(path string, st *sys.Stat) error {
-	return statat(path, st, unix.AT_SYMLINK_NOFOLLOW)
+func (t *thread) Lstat(path string, st *sys.Stat) error {
+	return t.Fstatat(cwd, path, st, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+func (*thread) Statx(dirfd int, path string, flags int, mask uint32, st *sys.Statx) error {
+	var buf pathBuf
+	p, err := cpath(&buf, path)
+	if err != nil {
+		return err
+	}
+	var u unix.Statx_t
+	_, _, e := unix.Syscall6(unix.SYS_STATX, uintptr(dirfd), uintptr(unsafe.Pointer(p)), uintptr(flags), uintptr(mask), uintptr(unsafe.Pointer(&u)), 0)
+	if e != 0 {
+		return e
+	}
+	ts := func(t unix.StatxTimestamp) sys.Timespec { return sys.Timespec{Sec: t.Sec, Nsec: int64(t.Nsec)} }
+	*st = sys.Statx{
+		Mask: u.Mask, Blksize: u.Blksize, Attributes: u.Attributes, AttributesMask: u.Attributes_mask,
+		Nlink: u.Nlink, Uid: u.Uid, Gid: u.Gid, Mode: uint32(u.Mode), Ino: u.Ino, Size: int64(u.Size), Blocks: int64(u.Blocks),
+		Atime: ts(u.Atime), Btime: ts(u.Btime), Ctime: ts(u.Ctime), Mtime: ts(u.Mtime),
+		Rdev: unix.Mkdev(u.Rdev_major, u.Rdev_minor), Dev: unix.Mkdev(u.Dev_major, u.Dev_minor), MntId: u.Mnt_id,
+	}
+	return nil
 }
 
 func (*thread) Mkdir(path string, mode uint32) error {

@@ -21,6 +21,69 @@ var nameCommands = map[string]command{
 		err := a.s.Lstat(w.str(0), &st)
 		return val(statLine(&st), err)
 	},
+	// fstatat DIRFD PATH [FLAGS]
+	"fstatat": func(a *agent, w args) string {
+		var st sys.Stat
+		err := a.s.Fstatat(a.fd(w.str(0)), w.str(1), &st, w.optFlags(2, atFlags))
+		return val(statLine(&st), err)
+	},
+	// statx DIRFD PATH FLAGS MASK says which fields and attributes came back.
+	"statx": func(a *agent, w args) string {
+		var st sys.Statx
+		err := a.s.Statx(a.fd(w.str(0)), w.str(1), w.flags(2, atFlags), uint32(w.flags(3, statxMasks)), &st)
+		const fields = sys.STATX_BASIC_STATS | sys.STATX_BTIME | sys.STATX_MNT_ID | sys.STATX_MNT_ID_UNIQUE
+		const attrs = sys.STATX_ATTR_IMMUTABLE | sys.STATX_ATTR_APPEND | sys.STATX_ATTR_NODUMP | sys.STATX_ATTR_AUTOMOUNT |
+			sys.STATX_ATTR_MOUNT_ROOT | sys.STATX_ATTR_DAX // newer kernels know more
+		return val(fmt.Sprintf("%#x %#x/%#x", st.Mask&fields, st.Attributes&attrs, st.AttributesMask&attrs), err)
+	},
+	// statxsame DIRFD PATH [FLAGS] holds statx against fstatat, field by field.
+	"statxsame": func(a *agent, w args) string {
+		var st sys.Stat
+		var x sys.Statx
+		flags := w.optFlags(2, atFlags)
+		if err := a.s.Fstatat(a.fd(w.str(0)), w.str(1), &st, flags); err != nil {
+			return errName(err)
+		}
+		if err := a.s.Statx(a.fd(w.str(0)), w.str(1), flags, sys.STATX_BASIC_STATS, &x); err != nil {
+			return errName(err)
+		}
+		from := sys.Stat{
+			Dev: x.Dev, Ino: x.Ino, Nlink: uint64(x.Nlink), Mode: x.Mode, Uid: x.Uid, Gid: x.Gid, Rdev: x.Rdev,
+			Size: x.Size, Blksize: int64(x.Blksize), Blocks: x.Blocks, Atim: x.Atime, Mtim: x.Mtime, Ctim: x.Ctime,
+		}
+		if from != st || x.Btime != (sys.Timespec{}) {
+			return fmt.Sprintf("%+v %+v", st, x)
+		}
+		return "ok"
+	},
+	// born PATH compares the time of birth with that of the last change.
+	"born": func(a *agent, w args) string {
+		var st sys.Statx
+		err := a.s.Statx(sys.AT_FDCWD, w.str(0), sys.AT_SYMLINK_NOFOLLOW, sys.STATX_BASIC_STATS|sys.STATX_BTIME, &st)
+		switch {
+		case err != nil:
+			return errName(err)
+		case st.Btime == st.Ctime:
+			return "b=c"
+		case st.Btime.Sec < st.Ctime.Sec || st.Btime.Sec == st.Ctime.Sec && st.Btime.Nsec < st.Ctime.Nsec:
+			return "b<c"
+		}
+		return "b>c"
+	},
+	// samemount FD FD: are they on one mount?
+	"samemount": func(a *agent, w args) string {
+		var ids [2][2]uint64
+		for i := range ids {
+			for j, mask := range []uint32{sys.STATX_MNT_ID, sys.STATX_MNT_ID_UNIQUE} {
+				var st sys.Statx
+				if err := a.s.Statx(a.fd(w.str(i)), "", sys.AT_EMPTY_PATH, mask, &st); err != nil {
+					return errName(err)
+				}
+				ids[i][j] = st.MntId
+			}
+		}
+		return fmt.Sprint(ids[0][0] == ids[1][0], ids[0][1] == ids[1][1], ids[0][0] != ids[0][1])
+	},
 	// type PATH is the mode alone, of a symlink itself.
 	"mode": func(a *agent, w args) string {
 		var st sys.Stat
@@ -285,7 +348,15 @@ var attrCommands = map[string]command{
 // tick is longer than the coarse clock of inode times takes to move, at 100 Hz.
 const tick = 11 * time.Millisecond
 
-var atFlags = map[string]int{"nofollow": sys.AT_SYMLINK_NOFOLLOW, "eaccess": sys.AT_EACCESS, "badflag": 1 << 18}
+var atFlags = map[string]int{
+	"nofollow": sys.AT_SYMLINK_NOFOLLOW, "eaccess": sys.AT_EACCESS, "empty": sys.AT_EMPTY_PATH, "automount": sys.AT_NO_AUTOMOUNT,
+	"force": sys.AT_STATX_FORCE_SYNC, "dont": sys.AT_STATX_DONT_SYNC, "badflag": 1 << 18,
+}
+
+var statxMasks = map[string]int{
+	"basic": sys.STATX_BASIC_STATS, "btime": sys.STATX_BTIME, "mtime": sys.STATX_MTIME, "ctime": sys.STATX_CTIME, "size": sys.STATX_SIZE,
+	"mnt": sys.STATX_MNT_ID, "unique": sys.STATX_MNT_ID_UNIQUE, "reserved": 1 << 31,
+}
 
 var accessModes = map[string]int{"f": sys.F_OK, "x": sys.X_OK, "w": sys.W_OK, "r": sys.R_OK}
 

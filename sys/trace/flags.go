@@ -96,6 +96,10 @@ var decoders = map[string]func(c *sys.Call, v int) string{
 	"open.flags":            plain(openFlags),
 	"openat2.dirfd":         plain(fd),
 	"renameat2.flags":       bits(renameFlags),
+	"newfstatat.dirfd":      plain(fd),
+	"newfstatat.flags":      bits(statFlags),
+	"statx.dirfd":           plain(fd),
+	"statx.flags":           bits(statFlags),
 	"lseek.whence":          oneOf(whences),
 	"dup3.flags":            bits(openBits),
 	"pipe2.flags":           bits(openBits),
@@ -204,6 +208,17 @@ var (
 	mountFlags = names{
 		{sys.ST_RDONLY, "ST_RDONLY"}, {sys.ST_NOSUID, "ST_NOSUID"}, {sys.ST_NODEV, "ST_NODEV"}, {sys.ST_NOEXEC, "ST_NOEXEC"},
 		{sys.ST_RELATIME, "ST_RELATIME"}, {sys.ST_VALID, "ST_VALID"},
+	}
+	statFlags = names{
+		{sys.AT_SYMLINK_NOFOLLOW, "AT_SYMLINK_NOFOLLOW"}, {sys.AT_EMPTY_PATH, "AT_EMPTY_PATH"}, {sys.AT_NO_AUTOMOUNT, "AT_NO_AUTOMOUNT"},
+		{sys.AT_STATX_FORCE_SYNC, "AT_STATX_FORCE_SYNC"}, {sys.AT_STATX_DONT_SYNC, "AT_STATX_DONT_SYNC"},
+	}
+	statxFields = names{
+		{sys.STATX_BASIC_STATS, "STATX_BASIC_STATS"}, {sys.STATX_TYPE, "STATX_TYPE"}, {sys.STATX_MODE, "STATX_MODE"},
+		{sys.STATX_NLINK, "STATX_NLINK"}, {sys.STATX_UID, "STATX_UID"}, {sys.STATX_GID, "STATX_GID"}, {sys.STATX_ATIME, "STATX_ATIME"},
+		{sys.STATX_MTIME, "STATX_MTIME"}, {sys.STATX_CTIME, "STATX_CTIME"}, {sys.STATX_INO, "STATX_INO"}, {sys.STATX_SIZE, "STATX_SIZE"},
+		{sys.STATX_BLOCKS, "STATX_BLOCKS"}, {sys.STATX_BTIME, "STATX_BTIME"}, {sys.STATX_MNT_ID, "STATX_MNT_ID"},
+		{sys.STATX_MNT_ID_UNIQUE, "STATX_MNT_ID_UNIQUE"},
 	}
 	renameFlags = names{
 		{sys.RENAME_NOREPLACE, "RENAME_NOREPLACE"}, {sys.RENAME_EXCHANGE, "RENAME_EXCHANGE"},

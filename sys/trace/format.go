@@ -106,6 +106,8 @@ func argument(c *sys.Call, a sys.Arg) (string, bool) {
 			return octal(v), true
 		case "faccessat2.mode":
 			return accessModes.format(int64(v)), true
+		case "statx.mask":
+			return statxFields.format(int64(v)), true
 		case "fallocate.mode":
 			return fallocModes.format(int64(v)), true
 		case "mknod.mode":
@@ -149,6 +151,11 @@ func argument(c *sys.Call, a sys.Arg) (string, bool) {
 			return "", false
 		}
 		return stat(v), true
+	case *sys.Statx:
+		if c.Errno != 0 || v == nil {
+			return "", false
+		}
+		return statx(v), true
 	case *sys.Statfs:
 		if c.Errno != 0 || v == nil {
 			return "", false
@@ -284,6 +291,14 @@ func stat(st *sys.Stat) string {
 		s += fmt.Sprintf(", st_size=%d", st.Size)
 	}
 	return s + "}"
+}
+
+// statx shows what stat does, by the names that it has there: they are known to
+// Normalise.
+func statx(st *sys.Statx) string {
+	return fmt.Sprintf("{stx_mask=%s, %s", statxFields.format(int64(st.Mask)), stat(&sys.Stat{
+		Dev: st.Dev, Ino: st.Ino, Mode: st.Mode, Nlink: uint64(st.Nlink), Uid: st.Uid, Gid: st.Gid, Size: st.Size,
+	})[1:])
 }
 
 // statfs leaves out how much is free: it is others' doing too.

@@ -99,7 +99,7 @@ func (n *Net) Accept(t *vfs.Task, d *vfs.Description, flags int) (*vfs.Descripti
 	for {
 		c, err := s.tryAccept()
 		if err == nil {
-			return c.open(flags), c.remote, nil
+			return c.open(t, flags), c.remote, nil
 		}
 		if err == sys.EAGAIN && !d.Nonblock() {
 			if s.readShut() {

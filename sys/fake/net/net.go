@@ -153,7 +153,7 @@ func (n *Net) Socket(t *vfs.Task, domain, typ, proto int) (*vfs.Description, err
 	}
 	s := n.newSocket(domain, typ&^typeFlags)
 	s.uid = t.Cred.Uid
-	return s.open(typ), nil
+	return s.open(t, typ), nil
 }
 
 // Socketpair is socketpair(2): AF_UNIX only, EOPNOTSUPP for others.
@@ -172,5 +172,5 @@ func (n *Net) Socketpair(t *vfs.Task, domain, typ, proto int) (a, b *vfs.Descrip
 		s.remote = sys.SockAddr{Family: sys.AF_UNIX}
 	}
 	x.peer, y.peer = y, x
-	return x.open(typ), y.open(typ), nil
+	return x.open(t, typ), y.open(t, typ), nil
 }

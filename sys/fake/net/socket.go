@@ -30,11 +30,12 @@ const (
 
 // socket is struct sock. It implements vfs.File.
 type socket struct {
-	net    *Net
-	domain int
-	typ    int
-	ino    uint64
-	uid    uint32 // who made it, for SO_REUSEPORT
+	net          *Net
+	domain       int
+	typ          int
+	ino          uint64
+	owner, group uint32 // of the inode
+	uid          uint32 // who made it, for SO_REUSEPORT
 
 	q sched.Queue // all that wait on it: readers, writers, accepters, pollers, epolls
 
@@ -109,7 +110,9 @@ func (n *Net) newSocket(domain, typ int) *socket {
 }
 
 // open makes the socket's description; typ may hold SOCK_NONBLOCK.
-func (s *socket) open(typ int) *vfs.Description {
+// The socket's inode belongs to who makes it: sock_alloc.
+func (s *socket) open(t *vfs.Task, typ int) *vfs.Description {
+	s.owner, s.group = t.Cred.Uid, t.Cred.Gid
 	return vfs.NewDescription(s, sys.O_RDWR|typ&sys.SOCK_NONBLOCK)
 }
 
@@ -152,7 +155,7 @@ func (s *socket) Write(t *vfs.Task, d *vfs.Description, p []byte) (int, error) {
 
 // Stat implements vfs.File: an inode of sockfs.
 func (s *socket) Stat(t *vfs.Task, st *sys.Stat) error {
-	*st = sys.Stat{Dev: 8, Ino: s.ino, Nlink: 1, Mode: sys.S_IFSOCK | 0o777, Blksize: 4096}
+	*st = sys.Stat{Dev: 8, Ino: s.ino, Nlink: 1, Mode: sys.S_IFSOCK | 0o777, Uid: s.owner, Gid: s.group, Blksize: 4096}
 	return nil
 }
 

@@ -2,23 +2,6 @@ package vfs
 
 import "github.com/httpjail/httpjail/sys"
 
-// Stat is stat(2).
-func (k *Tree) Stat(t *Task, path string, st *sys.Stat) error {
-	return k.stat(t, path, lookupFollow, st)
-}
-
-// Lstat is lstat(2).
-func (k *Tree) Lstat(t *Task, path string, st *sys.Stat) error { return k.stat(t, path, 0, st) }
-
-func (k *Tree) stat(t *Task, path string, flags int, st *sys.Stat) error {
-	p, err := k.lookup(t, path, flags)
-	if err != nil {
-		return err
-	}
-	p.Dentry.inode.stat(st)
-	return nil
-}
-
 // Faccessat is faccessat2(2). t.Cred is what the check is made with: the caller
 // puts the real ids there, or with AT_EACCESS the effective ones.
 func (k *Tree) Faccessat(t *Task, path string, mode uint32, flags int) error {

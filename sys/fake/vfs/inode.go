@@ -12,6 +12,9 @@ import (
 // pageSize is the unit in which files take space.
 const pageSize = 4096
 
+// procBlock is the block size that procfs says it has.
+const procBlock = 1024
+
 // maxBytes is the largest size of a file, s_maxbytes of Linux (ext4's with 4 KiB
 // blocks). Beyond it: EFBIG.
 const maxBytes = 1<<44 - pageSize
@@ -62,6 +65,7 @@ type Inode struct {
 	writers atomic.Int32 // descriptions that can write it
 
 	atime, mtime, ctime atomic.Int64 // nanoseconds since the epoch
+	btime               int64
 
 	locks fileLocks
 
@@ -77,7 +81,7 @@ type Inode struct {
 }
 
 func (fs *FS) newInode(mode, uid, gid uint32, now int64) *Inode {
-	ino := &Inode{fs: fs, ino: fs.nextIno.Add(1)}
+	ino := &Inode{fs: fs, ino: fs.nextIno.Add(1), btime: now}
 	ino.mode.Store(mode)
 	ino.uid.Store(uid)
 	ino.gid.Store(gid)
@@ -140,6 +144,10 @@ func (ino *Inode) stat(st *sys.Stat) {
 		Atim:    timespec(ino.atime.Load()),
 		Mtim:    timespec(ino.mtime.Load()),
 		Ctim:    timespec(ino.ctime.Load()),
+	}
+	if ino.magic != nil {
+		st.Blksize = procBlock
+		return
 	}
 	switch st.Mode & sys.S_IFMT {
 	case sys.S_IFREG:

@@ -37,6 +37,7 @@ type Tree struct {
 // Mount is a filesystem at a place in the tree, struct mount of Linux.
 type Mount struct {
 	fs     *FS
+	id     int // as statx(2) says
 	root   *Dentry
 	parent *Mount  // nil for the first
 	at     *Dentry // in parent
@@ -75,11 +76,11 @@ func New(start time.Time) *Tree {
 		programs:           make(map[string]sys.Program),
 	}
 	fs := k.newFS("tmpfs")
-	m := &Mount{fs: fs, root: newRoot(fs.newInode(sys.S_IFDIR|0o755, 0, 0, k.start))}
+	m := &Mount{fs: fs, id: firstMount, root: newRoot(fs.newInode(sys.S_IFDIR|0o755, 0, 0, k.start))}
 	k.list = []*Mount{m}
 	k.root = Path{m, m.root}
 	anon := k.newFS("anon")
-	k.anon = &Mount{fs: anon, root: newRoot(anon.newInode(sys.S_IFDIR|0o755, 0, 0, k.start))}
+	k.anon = &Mount{fs: anon, id: pipefsMount, root: newRoot(anon.newInode(sys.S_IFDIR|0o755, 0, 0, k.start))}
 	k.standardDevices()
 	return k
 }
@@ -110,7 +111,7 @@ func (k *Tree) mount(path string, root *Dentry, flags MountFlags) (*Mount, error
 	if err != nil {
 		return nil, err
 	}
-	m := &Mount{fs: root.inode.fs, root: root, parent: p.Mount, at: p.Dentry}
+	m := &Mount{fs: root.inode.fs, id: firstMount + len(k.list), root: root, parent: p.Mount, at: p.Dentry}
 	m.SetFlags(flags)
 	k.mounts[p] = m
 	p.Dentry.mounted = true

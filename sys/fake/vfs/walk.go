@@ -13,6 +13,7 @@ const maxSymlinks = 40
 const (
 	lookupFollow    = 1 << iota // a symlink as the last component
 	lookupDirectory             // the result must be a directory
+	lookupEmpty                 // an empty path is where it starts
 )
 
 // walker resolves one path: struct nameidata of Linux. It holds Tree.mu, for
@@ -83,10 +84,16 @@ func checkName(name string) error {
 // start is path_init. base is where a relative path starts; the zero Path is
 // AT_FDCWD.
 func (w *walker) start(base Path, name string) error {
+	w.root = w.t.Root
+	if name == "" && w.flags&lookupEmpty != 0 {
+		if w.path = base; base.Dentry == nil {
+			w.path = w.t.Cwd
+		}
+		return nil
+	}
 	if err := checkName(name); err != nil {
 		return err
 	}
-	w.root = w.t.Root
 	if name[0] == '/' && w.resolve&sys.RESOLVE_IN_ROOT == 0 {
 		if err := w.jumpRoot(); err != nil {
 			return err
@@ -356,10 +363,15 @@ func (w *walker) dotdot() error {
 
 // lookup resolves a path and returns with Tree.mu released.
 func (k *Tree) lookup(t *Task, path string, flags int) (Path, error) {
+	return k.lookupAt(t, Path{}, path, flags)
+}
+
+// lookupAt is lookup from dir; the zero Path is AT_FDCWD.
+func (k *Tree) lookupAt(t *Task, dir Path, path string, flags int) (Path, error) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	w := walker{k: k, t: t, flags: flags}
-	return w.lookup(Path{}, path)
+	return w.lookup(dir, path)
 }
 
 // Lookup resolves a path: for exec, mounts and the like. No permission on the

@@ -42,6 +42,7 @@ var ops = map[string]string{
 	"Getdents":          "getdents64",
 	"CloseRange":        "close_range",
 	"Faccessat":         "faccessat2",
+	"Fstatat":           "newfstatat",
 	"FcntlFlock":        "fcntl_flock",
 	"Spawn":             "fork",
 	"Exit":              "exit_group",
