@@ -7,6 +7,7 @@ type Sys interface {
 	Dirs
 	Attrs
 	Space
+	Xattrs
 	Locks
 	Procs
 	Creds

@@ -83,6 +83,24 @@ func TestFileCalls(t *testing.T) {
 		if st := stat("fifo"); st.Mode&sys.S_IFMT != sys.S_IFIFO {
 			t.Errorf("fifo: %+v", st)
 		}
+		ok(t, "setxattr", s.Setxattr("l", "trusted.l", []byte("abc"), 0, sys.AT_SYMLINK_NOFOLLOW))
+		ok(t, "fsetxattr", s.Fsetxattr(fd, "user.f", []byte("de"), sys.XATTR_CREATE))
+		if n, err := s.Getxattr("l", "trusted.l", buf, sys.AT_SYMLINK_NOFOLLOW); string(buf[:n]) != "abc" || err != nil {
+			t.Errorf("getxattr: %q, %v", buf[:n], err)
+		}
+		if n, err := s.Fgetxattr(fd, "user.f", buf); string(buf[:n]) != "de" || err != nil {
+			t.Errorf("fgetxattr: %q, %v", buf[:n], err)
+		}
+		if names, err := s.Listxattr("l", sys.AT_SYMLINK_NOFOLLOW); !slices.Equal(names, []string{"trusted.l"}) || err != nil {
+			t.Errorf("listxattr: %q, %v", names, err)
+		}
+		if names, err := s.Flistxattr(fd); !slices.Equal(names, []string{"user.f"}) || err != nil {
+			t.Errorf("flistxattr: %q, %v", names, err)
+		}
+		ok(t, "removexattr", s.Removexattr("l", "trusted.l", sys.AT_SYMLINK_NOFOLLOW))
+		ok(t, "fremovexattr", s.Fremovexattr(fd, "user.f"))
+		want(t, "fremovexattr again", s.Fremovexattr(fd, "user.f"), sys.ENODATA)
+		want(t, "capabilities of a file", s.Fsetxattr(fd, "security.capability", []byte("x"), 0), sys.ENOSYS)
 		ok(t, "unlink", s.Unlink("f"))
 		want(t, "rmdir", s.Rmdir("/d"), sys.ENOTEMPTY)
 		dir, err := s.Open(".", sys.O_RDONLY|sys.O_DIRECTORY, 0)

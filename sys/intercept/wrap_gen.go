@@ -50,6 +50,14 @@ var ops = []Op{
 	{Name: "fallocate", Role: "Space", Fails: true},
 	{Name: "statfs", Role: "Space", Fails: true, Path: true},
 	{Name: "fstatfs", Role: "Space", Fails: true},
+	{Name: "setxattr", Role: "Xattrs", Fails: true, Path: true},
+	{Name: "fsetxattr", Role: "Xattrs", Fails: true},
+	{Name: "getxattr", Role: "Xattrs", Fails: true, Path: true},
+	{Name: "fgetxattr", Role: "Xattrs", Fails: true},
+	{Name: "listxattr", Role: "Xattrs", Fails: true, Path: true},
+	{Name: "flistxattr", Role: "Xattrs", Fails: true},
+	{Name: "removexattr", Role: "Xattrs", Fails: true, Path: true},
+	{Name: "fremovexattr", Role: "Xattrs", Fails: true},
 	{Name: "flock", Role: "Locks", Fails: true},
 	{Name: "fcntl_flock", Role: "Locks", Fails: true},
 	{Name: "getpid", Role: "Procs"},
@@ -585,6 +593,102 @@ func (h *handle) Fstatfs(fd int, st *sys.Statfs) (err error) {
 	call.Args = []sys.Arg{{Name: "fd", Value: fd}, {Name: "st", Value: st}}
 	h.do(call, func() {
 		err = h.s.Fstatfs(fd, st)
+		call.Errno = errno(err)
+	})
+	return fail(call)
+}
+
+func (h *handle) Setxattr(path string, name string, value []byte, flags int, atflags int) (err error) {
+	call := h.call("setxattr", path, -1)
+	call.Args = []sys.Arg{{Name: "path", Value: path}, {Name: "name", Value: name}, {Name: "value", Value: value}, {Name: "flags", Value: flags}, {Name: "atflags", Value: atflags}}
+	h.do(call, func() {
+		err = h.s.Setxattr(path, name, value, flags, atflags)
+		call.Errno = errno(err)
+	})
+	return fail(call)
+}
+
+func (h *handle) Fsetxattr(fd int, name string, value []byte, flags int) (err error) {
+	call := h.call("fsetxattr", "", fd)
+	call.Args = []sys.Arg{{Name: "fd", Value: fd}, {Name: "name", Value: name}, {Name: "value", Value: value}, {Name: "flags", Value: flags}}
+	h.do(call, func() {
+		err = h.s.Fsetxattr(fd, name, value, flags)
+		call.Errno = errno(err)
+	})
+	return fail(call)
+}
+
+func (h *handle) Getxattr(path string, name string, value []byte, atflags int) (n int, err error) {
+	call := h.call("getxattr", path, -1)
+	call.Args = []sys.Arg{{Name: "path", Value: path}, {Name: "name", Value: name}, {Name: "value", Value: value}, {Name: "atflags", Value: atflags}}
+	h.do(call, func() {
+		n, err = h.s.Getxattr(path, name, value, atflags)
+		call.Ret = []sys.Arg{{Name: "n", Value: n}}
+		call.Errno = errno(err)
+	})
+	if call.Errno != 0 && err == nil {
+		n = 0
+	}
+	return n, fail(call)
+}
+
+func (h *handle) Fgetxattr(fd int, name string, value []byte) (n int, err error) {
+	call := h.call("fgetxattr", "", fd)
+	call.Args = []sys.Arg{{Name: "fd", Value: fd}, {Name: "name", Value: name}, {Name: "value", Value: value}}
+	h.do(call, func() {
+		n, err = h.s.Fgetxattr(fd, name, value)
+		call.Ret = []sys.Arg{{Name: "n", Value: n}}
+		call.Errno = errno(err)
+	})
+	if call.Errno != 0 && err == nil {
+		n = 0
+	}
+	return n, fail(call)
+}
+
+func (h *handle) Listxattr(path string, atflags int) (names []string, err error) {
+	call := h.call("listxattr", path, -1)
+	call.Args = []sys.Arg{{Name: "path", Value: path}, {Name: "atflags", Value: atflags}}
+	h.do(call, func() {
+		names, err = h.s.Listxattr(path, atflags)
+		call.Ret = []sys.Arg{{Name: "names", Value: names}}
+		call.Errno = errno(err)
+	})
+	if call.Errno != 0 && err == nil {
+		names = nil
+	}
+	return names, fail(call)
+}
+
+func (h *handle) Flistxattr(fd int) (names []string, err error) {
+	call := h.call("flistxattr", "", fd)
+	call.Args = []sys.Arg{{Name: "fd", Value: fd}}
+	h.do(call, func() {
+		names, err = h.s.Flistxattr(fd)
+		call.Ret = []sys.Arg{{Name: "names", Value: names}}
+		call.Errno = errno(err)
+	})
+	if call.Errno != 0 && err == nil {
+		names = nil
+	}
+	return names, fail(call)
+}
+
+func (h *handle) Removexattr(path string, name string, atflags int) (err error) {
+	call := h.call("removexattr", path, -1)
+	call.Args = []sys.Arg{{Name: "path", Value: path}, {Name: "name", Value: name}, {Name: "atflags", Value: atflags}}
+	h.do(call, func() {
+		err = h.s.Removexattr(path, name, atflags)
+		call.Errno = errno(err)
+	})
+	return fail(call)
+}
+
+func (h *handle) Fremovexattr(fd int, name string) (err error) {
+	call := h.call("fremovexattr", "", fd)
+	call.Args = []sys.Arg{{Name: "fd", Value: fd}, {Name: "name", Value: name}}
+	h.do(call, func() {
+		err = h.s.Fremovexattr(fd, name)
 		call.Errno = errno(err)
 	})
 	return fail(call)

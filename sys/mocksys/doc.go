@@ -12,4 +12,4 @@
 // kernel, with sys/fault around it.
 package mocksys
 
-//go:generate go tool mockgen -typed -write_package_comment=false -package=mocksys -destination=mocks_gen.go github.com/httpjail/httpjail/sys Sys,Files,Descriptors,Dirs,Attrs,Space,Locks,Procs,Creds,Signals,SemV,ShmV,Memory,Net,Messages,Poller,Epoll,Clock,Threads,Jail
+//go:generate go tool mockgen -typed -write_package_comment=false -package=mocksys -destination=mocks_gen.go github.com/httpjail/httpjail/sys Sys,Files,Descriptors,Dirs,Attrs,Space,Xattrs,Locks,Procs,Creds,Signals,SemV,ShmV,Memory,Net,Messages,Poller,Epoll,Clock,Threads,Jail

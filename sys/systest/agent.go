@@ -198,7 +198,7 @@ type command func(a *agent, args args) string
 
 // allCommands are the commands by concern.
 var allCommands = []map[string]command{
-	fileCommands, spaceCommands, nameCommands, attrCommands, lockCommands, credCommands, procCommands, signalCommands,
+	fileCommands, spaceCommands, xattrCommands, nameCommands, attrCommands, lockCommands, credCommands, procCommands, signalCommands,
 	semCommands, shmCommands, memoryCommands, socketCommands, messageCommands, pollCommands, epollCommands,
 }
 

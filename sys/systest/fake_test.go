@@ -13,7 +13,7 @@ import (
 
 // likeTmpfs are the files of cases in which the simulated kernel is a tmpfs;
 // elsewhere, where the two differ, it is an ext4.
-var likeTmpfs = []string{"space.txt", "statx.txt"}
+var likeTmpfs = []string{"space.txt", "statx.txt", "xattr.txt"}
 
 func runSimulated(t *testing.T, mode sched.Mode, uid int) {
 	ext4, tmpfs := simulated(mode, uid), simulated(mode, uid)

@@ -96,6 +96,12 @@ var decoders = map[string]func(c *sys.Call, v int) string{
 	"open.flags":            plain(openFlags),
 	"openat2.dirfd":         plain(fd),
 	"renameat2.flags":       bits(renameFlags),
+	"setxattr.flags":        bits(xattrFlags),
+	"setxattr.atflags":      bits(atFlags),
+	"fsetxattr.flags":       bits(xattrFlags),
+	"getxattr.atflags":      bits(atFlags),
+	"listxattr.atflags":     bits(atFlags),
+	"removexattr.atflags":   bits(atFlags),
 	"newfstatat.dirfd":      plain(fd),
 	"newfstatat.flags":      bits(statFlags),
 	"statx.dirfd":           plain(fd),
@@ -220,6 +226,7 @@ var (
 		{sys.STATX_BLOCKS, "STATX_BLOCKS"}, {sys.STATX_BTIME, "STATX_BTIME"}, {sys.STATX_MNT_ID, "STATX_MNT_ID"},
 		{sys.STATX_MNT_ID_UNIQUE, "STATX_MNT_ID_UNIQUE"},
 	}
+	xattrFlags  = names{{sys.XATTR_CREATE, "XATTR_CREATE"}, {sys.XATTR_REPLACE, "XATTR_REPLACE"}}
 	renameFlags = names{
 		{sys.RENAME_NOREPLACE, "RENAME_NOREPLACE"}, {sys.RENAME_EXCHANGE, "RENAME_EXCHANGE"},
 		{sys.RENAME_WHITEOUT, "RENAME_WHITEOUT"},

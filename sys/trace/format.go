@@ -118,7 +118,7 @@ func argument(c *sys.Call, a sys.Arg) (string, bool) {
 		return octal(v), true
 	case []byte:
 		switch c.Op {
-		case "read", "pread", "recvfrom", "recv_timeout", "recvmsg":
+		case "read", "pread", "recvfrom", "recv_timeout", "recvmsg", "getxattr", "fgetxattr":
 			// What was read; before the call the buffer says nothing.
 			return quote(v[:min(max(transferred(c), 0), len(v))]) + ", " + strconv.Itoa(len(v)), true
 		case "getrandom":
@@ -176,6 +176,8 @@ func value(v any) string {
 		return strconv.Quote(v)
 	case []byte:
 		return quote(v)
+	case []string:
+		return fmt.Sprintf("%q", v)
 	case [][]byte:
 		var parts []string
 		for _, b := range v {

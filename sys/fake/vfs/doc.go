@@ -35,5 +35,6 @@
 //   - Nothing can be unmounted.
 //   - F_SEAL_WRITE gets EBUSY once a file was mapped to be written, also after
 //     the mapping is gone.
-//   - There are no ACLs, quotas, extended attributes, leases or idmapped mounts.
+//   - There are no ACLs, quotas, leases or idmapped mounts, and no capabilities of
+//     files: security.capability cannot be set.
 package vfs

@@ -78,6 +78,7 @@ type Inode struct {
 	pipe   *pipe      // fifo: made at the first open
 	socket any        // socket: who is bound to it
 	magic  *MagicNode // of a synthetic filesystem
+	xattrs []xattr
 }
 
 func (fs *FS) newInode(mode, uid, gid uint32, now int64) *Inode {

@@ -249,6 +249,16 @@ func (p *realProcess) Ftruncate(fd int, size int64) error {
 func (p *realProcess) Fallocate(fd int, mode uint32, off, n int64) error {
 	return p.do(func() error { return unix.Fallocate(fd, mode, off, n) })
 }
+func (p *realProcess) Setxattr(path, name string, value []byte, flags int) error {
+	return p.do(func() error { return unix.Setxattr(path, name, value, flags) })
+}
+func (p *realProcess) Getxattr(path, name string, value []byte) (n int, err error) {
+	err = p.do(func() (err error) { n, err = unix.Getxattr(path, name, value); return err })
+	return n, err
+}
+func (p *realProcess) Removexattr(path, name string) error {
+	return p.do(func() error { return unix.Removexattr(path, name) })
+}
 func (p *realProcess) Statfs(path string, st *sys.Statfs) error {
 	var u unix.Statfs_t
 	err := p.do(func() error { return unix.Statfs(path, &u) })

@@ -31,6 +31,9 @@ type process interface {
 	Ftruncate(fd int, size int64) error
 	Fallocate(fd int, mode uint32, off, n int64) error
 	Statfs(path string, st *sys.Statfs) error
+	Setxattr(path, name string, value []byte, flags int) error
+	Getxattr(path, name string, value []byte) (int, error)
+	Removexattr(path, name string) error
 	Fsync(fd int) error
 	Fstat(fd int, st *sys.Stat) error
 	Getdents(fd int) ([]sys.Dirent, error)
@@ -442,6 +445,14 @@ func (in *interp) do(line string) string {
 			mode |= map[string]int{"keep": sys.FALLOC_FL_KEEP_SIZE, "punch": sys.FALLOC_FL_PUNCH_HOLE}[f]
 		}
 		return ok(p.Fallocate(in.fd(args[0]), uint32(mode), int64(num(args[2])), int64(num(args[3]))))
+	case "setxattr":
+		return ok(p.Setxattr(args[0], args[1], []byte(arg(2, "")), 0))
+	case "getxattr":
+		b := make([]byte, 100)
+		n, err := p.Getxattr(args[0], args[1], b)
+		return result(strconv.Quote(string(b[:max(n, 0)])), err)
+	case "removexattr":
+		return ok(p.Removexattr(args[0], args[1]))
 	case "statfs":
 		var st sys.Statfs
 		err := p.Statfs(args[0], &st)
@@ -616,6 +627,15 @@ func (p *fakeProcess) Lseek(fd int, off int64, whence int) (int64, error) {
 func (p *fakeProcess) Ftruncate(fd int, size int64) error { return p.fds[fd].Truncate(p.t, size) }
 func (p *fakeProcess) Fallocate(fd int, mode uint32, off, n int64) error {
 	return p.fds[fd].Fallocate(p.t, mode, off, n)
+}
+func (p *fakeProcess) Setxattr(path, name string, value []byte, flags int) error {
+	return p.k.Setxattr(p.t, path, name, value, flags, 0)
+}
+func (p *fakeProcess) Getxattr(path, name string, value []byte) (int, error) {
+	return p.k.Getxattr(p.t, path, name, value, 0)
+}
+func (p *fakeProcess) Removexattr(path, name string) error {
+	return p.k.Removexattr(p.t, path, name, 0)
 }
 func (p *fakeProcess) Statfs(path string, st *sys.Statfs) error { return p.k.Statfs(p.t, path, st) }
 func (p *fakeProcess) Fsync(fd int) error                       { return p.fds[fd].Fsync(p.t) }

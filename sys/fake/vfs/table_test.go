@@ -900,6 +900,24 @@ var table = []struct{ name, script string }{
 		try null r|trunc
 		try null r|dir -> ENOTDIR
 	`},
+	{"xattr_read_only", `
+		mkdir m
+		mount /m rw
+		put m/f 644 x
+		setxattr m/f user.x 1
+		remount /m ro
+		setxattr m/f user.x 2 -> EROFS
+		setxattr m/f trusted.x 2 -> EROFS
+		setxattr m/f none.x 2 -> EROFS
+		setxattr m/none user.x 2 -> ENOENT
+		getxattr m/f user.x -> "1"
+		removexattr m/f user.x -> EROFS
+		removexattr m/f user.y -> EROFS
+		as u 1000 1000
+		setxattr m/f user.x 2 -> EROFS
+		setxattr m/f trusted.x 2 -> EROFS
+		getxattr m/f user.x -> "1"
+	`},
 	{"fallocate_no_space", `
 		mkdir m
 		mount /m nodev,noexec
