@@ -52,10 +52,13 @@ const (
 
 // Flags of a mount, as statfs(2) reports them.
 const (
-	ST_RDONLY   = 0x1
-	ST_NOSUID   = 0x2
-	ST_NODEV    = 0x4
-	ST_NOEXEC   = 0x8
-	ST_VALID    = 0x20 // of Linux: the flags are there
-	ST_RELATIME = 0x1000
+	ST_RDONLY      = 0x1
+	ST_NOSUID      = 0x2
+	ST_NODEV       = 0x4
+	ST_NOEXEC      = 0x8
+	ST_VALID       = 0x20 // of Linux: the flags are there
+	ST_NOATIME     = 0x400
+	ST_NODIRATIME  = 0x800
+	ST_RELATIME    = 0x1000
+	ST_NOSYMFOLLOW = 0x2000 // since 5.10
 )

@@ -22,6 +22,7 @@ type Sys interface {
 	Clock
 	Threads
 	Jail
+	Mounts
 }
 
 // Program is a program: what a process runs from its start to its exit status.

@@ -45,7 +45,9 @@
 //   - A panic of a program is death by SIGABRT, as with GOTRACEBACK=crash. No core
 //     is dumped.
 //   - [sys.Signals].Signalfd always reads the signals of the process that made it.
-//   - Namespaces, the ambient capability set, securebits, ptrace, seccomp and
+//   - Of namespaces there are those of mounts, and that of CLONE_NEWUTS, which has
+//     nothing to change; Unshare of others is ENOSYS.
+//   - The ambient capability set, securebits, ptrace, seccomp and
 //     cgroups do not exist. Prctl returns EINVAL for what it does not know.
 //
 // # Locks

@@ -35,6 +35,9 @@ func (t *thread) spawn(attr *sys.SpawnAttr) (int, error) {
 	m.lock()
 	defer m.unlock()
 	a := *p.attrs.Load()
+	if own := t.own.Load(); own != nil {
+		a.place = *own
+	}
 	if m.tooManyProcesses(p, a.cred) {
 		fds.closeAll(&t.task)
 		return 0, sys.EAGAIN

@@ -57,9 +57,13 @@ func (p *process) die() {
 	if len(p.threads) > 0 {
 		th = p.threads[0].sched
 	}
+	maps := p.maps
 	p.maps = nil
 	m.mu.Unlock()
 	task := p.task(th)
+	for _, mp := range maps {
+		mp.close(task)
+	}
 
 	m.ipc.UndoAll(p, m.sched.Now())
 	m.ipc.DetachAll(p, p.pid, m.sched.Now())
@@ -67,6 +71,7 @@ func (p *process) die() {
 	if p.exe.Dentry != nil {
 		m.tree.AllowWrite(p.exe)
 	}
+	p.attrs.Load().drop()
 
 	m.lock()
 	defer m.unlock()

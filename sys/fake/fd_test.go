@@ -321,7 +321,7 @@ func TestProcfs(t *testing.T) {
 				t.Errorf("status without %q:\n%s", line, status)
 			}
 		}
-		if !strings.Contains(read("/proc/self/mounts"), "proc /proc proc rw,nosuid,nodev,noexec 0 0\n") {
+		if !strings.Contains(read("/proc/self/mounts"), "proc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\n") {
 			t.Errorf("mounts %q", read("/proc/self/mounts"))
 		}
 		var st sys.Stat

@@ -138,8 +138,11 @@ func Boot(cfg Config) *Machine {
 	m.init = &process{m: m, pid: initPid, pgid: initPid, sid: initPid, argv: []string{"init"}, comm: "init", limits: defaultLimits()}
 	m.init.parent = m.init
 	m.init.attrs.Store(&attrs{
-		cred: root.publish(), root: m.tree.Root(), cwd: m.tree.Root(), umask: 0o022, fsize: sys.RLIM_INFINITY,
+		cred:  root.publish(),
+		place: place{root: m.tree.Root(), cwd: m.tree.Root(), umask: 0o022, ns: m.tree.Namespace()},
+		fsize: sys.RLIM_INFINITY,
 	})
+	m.init.attrs.Load().hold()
 	m.standardImage()
 	if cfg.Image != nil {
 		cfg.Image(m)
@@ -201,12 +204,14 @@ func (m *Machine) Start(spec ProcSpec) (pid int, err error) {
 		if a.root, err = m.tree.Chdir(task, spec.Root); err != nil {
 			return 0, err
 		}
+		defer a.root.Drop()
 		a.cwd = a.root
 	}
 	if spec.Cwd != "" {
 		if a.cwd, err = m.tree.Chdir(task, spec.Cwd); err != nil {
 			return 0, err
 		}
+		defer a.cwd.Drop()
 	}
 	prog := spec.Program
 	var exe vfs.Path

@@ -49,8 +49,8 @@ type process struct {
 	pdeathsig sys.Signal
 	signals   signalState
 	limits    [numLimits]sys.Rlimit
-	childGone sched.Queue   // Wait4 sleeps here
-	maps      map[*byte]int // mappings of mmap(2), by their first byte
+	childGone sched.Queue // Wait4 sleeps here
+	maps      []mapping   // in the order of mmap(2)
 }
 
 // Flags of process.state.
@@ -61,11 +61,33 @@ const (
 
 // attrs are a process's credentials and its place in the filesystem.
 type attrs struct {
-	cred  *cred
+	cred *cred
+	place
+	fsize uint64 // the soft RLIMIT_FSIZE
+}
+
+// place is what CLONE_FS and CLONE_NEWNS of clone(2) are about: the threads of a
+// process share it, but for those that called Unshare. A process holds its root
+// and cwd, see vfs.Path.Hold.
+type place struct {
 	root  vfs.Path
 	cwd   vfs.Path
 	umask uint32
-	fsize uint64 // the soft RLIMIT_FSIZE
+	ns    *vfs.Namespace
+}
+
+func (f *place) hold() {
+	f.root.Hold()
+	f.cwd.Hold()
+}
+
+func (f *place) drop() {
+	f.root.Drop()
+	f.cwd.Drop()
+}
+
+func (f *place) fill(t *vfs.Task) {
+	t.Root, t.Cwd, t.Umask, t.NS = f.root, f.cwd, f.umask, f.ns
 }
 
 // change replaces p's attrs by what f makes of a copy. Machine.mu is held.
@@ -92,7 +114,8 @@ func (p *process) task(th *sched.Thread) *vfs.Task {
 }
 
 func (a *attrs) fill(t *vfs.Task) {
-	t.Cred, t.Root, t.Cwd, t.Umask, t.Fsize = a.cred.vfs, a.root, a.cwd, a.umask, a.fsize
+	t.Cred, t.Fsize = a.cred.vfs, a.fsize
+	a.place.fill(t)
 }
 
 // Touch guards shared memory, see sys.Gate.
@@ -149,7 +172,7 @@ func (m *Machine) newProcess(parent *process, a *attrs, argv, env []string, exe 
 	}
 	p := &process{
 		m: m, pid: pid, argv: slices.Clone(argv), env: slices.Clone(env), exe: exe,
-		maps: map[*byte]int{}, born: m.sched.Now(), parent: parent, pgid: parent.pgid, sid: parent.sid, limits: parent.limits,
+		born: m.sched.Now(), parent: parent, pgid: parent.pgid, sid: parent.sid, limits: parent.limits,
 	}
 	p.childGone.Name = "children"
 	p.comm = p.name()
@@ -160,6 +183,7 @@ func (m *Machine) newProcess(parent *process, a *attrs, argv, env []string, exe 
 	p.comm = p.comm[strings.LastIndexByte(p.comm, '/')+1:]
 	p.comm = p.comm[:min(len(p.comm), 15)] // TASK_COMM_LEN
 	p.signals.ignored = parent.signals.ignored & inherited
+	a.hold()
 	p.attrs.Store(a)
 	parent.children = append(parent.children, p)
 	m.procs = append(m.procs, p)
@@ -295,28 +319,43 @@ func (p *process) setrlimit(resource int, lim sys.Rlimit) error {
 	return nil
 }
 
-// mapped records a mapping of mmap(2) and makes the Mem by which p reaches it.
-func (p *process) mapped(b []byte) sys.Mem {
+// mapping is a mapping of mmap(2).
+type mapping struct {
+	start *byte
+	desc  *vfs.Description // of the file, which it keeps open; nil: none
+	write bool             // it is shared, and of PROT_WRITE
+}
+
+// mapped records a mapping and makes the Mem by which p reaches it. It takes over
+// the reference to desc.
+func (p *process) mapped(b []byte, desc *vfs.Description, write bool) sys.Mem {
 	p.m.mu.Lock()
 	defer p.m.mu.Unlock()
-	p.maps[unsafe.SliceData(b)]++
+	p.maps = append(p.maps, mapping{unsafe.SliceData(b), desc, write})
 	return sys.NewMem(b, p)
 }
 
 // unmapped undoes mapped. EINVAL: there is no such mapping.
-func (p *process) unmapped(mem sys.Mem) error {
-	p.m.mu.Lock()
-	defer p.m.mu.Unlock()
+func (p *process) unmapped(task *vfs.Task, mem sys.Mem) error {
 	start := unsafe.SliceData(mem.Bytes())
-	switch p.maps[start] {
-	case 0:
+	p.m.mu.Lock()
+	i := slices.IndexFunc(p.maps, func(m mapping) bool { return m.start == start })
+	if i < 0 {
+		p.m.mu.Unlock()
 		return sys.EINVAL
-	case 1:
-		delete(p.maps, start)
-	default:
-		p.maps[start]--
 	}
+	m := p.maps[i]
+	p.maps = slices.Delete(p.maps, i, i+1)
+	p.m.mu.Unlock()
+	m.close(task)
 	return nil
+}
+
+func (m mapping) close(task *vfs.Task) {
+	if m.desc != nil {
+		m.desc.Munmap(m.write)
+		m.desc.Decref(task)
+	}
 }
 
 // signalSet is a set of signals: bit n-1 is signal n, as sigset_t.

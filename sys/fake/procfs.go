@@ -47,6 +47,7 @@ func (m *Machine) mountProc(path string) {
 			return fmt.Sprintf("%.2f %.2f\n", s, s)
 		})},
 	}
+	m.tree.RegisterMagic("proc", root, "gid", "hidepid", "pidns", "subset")
 	_, err := m.tree.MountMagic(path, "proc", root, vfs.MountNosuid|vfs.MountNodev|vfs.MountNoexec)
 	must("mount", path, err)
 }
@@ -126,6 +127,14 @@ func (m *Machine) procLookup(t *vfs.Task, name string) (*vfs.MagicNode, error) {
 		}
 		return nil, sys.ENOENT
 	}
+	if name == "thread-self" {
+		if t.Thread != nil && t.Owner != nil {
+			if th, ok := t.Thread.Data.(*thread); ok {
+				return linkNode(fmt.Sprintf("%d/task/%d", th.p.pid, th.tid)), nil
+			}
+		}
+		return nil, sys.ENOENT
+	}
 	if pid, err := strconv.Atoi(name); err == nil {
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -138,7 +147,7 @@ func (m *Machine) procLookup(t *vfs.Task, name string) (*vfs.MagicNode, error) {
 }
 
 func (m *Machine) procList(*vfs.Task) []sys.Dirent {
-	ents := append(listEntries(m.procTop), sys.Dirent{Name: "self", Type: sys.DT_LNK})
+	ents := append(listEntries(m.procTop), sys.Dirent{Name: "self", Type: sys.DT_LNK}, sys.Dirent{Name: "thread-self", Type: sys.DT_LNK})
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	pids := []int{initPid}
@@ -173,7 +182,7 @@ func (p *process) mayRead(by *process) error {
 // procNode is /proc/PID. Machine.mu is held.
 func (p *process) procNode(by *process) *vfs.MagicNode {
 	m := p.m
-	place := func(path func() vfs.Path) *vfs.MagicNode {
+	link := func(path func() vfs.Path) *vfs.MagicNode {
 		jump := func(t *vfs.Task) (vfs.Path, error) {
 			if err := p.mayRead(caller(t)); err != nil {
 				return vfs.Path{}, err
@@ -207,7 +216,10 @@ func (p *process) procNode(by *process) *vfs.MagicNode {
 			if !slices.Contains(p.tidsLocked(), tid) {
 				return nil, sys.ENOENT
 			}
+			mounts, mountinfo := m.mountNodes(func() *place { return p.placeOf(tid) })
 			return dirNode(
+				procEntry{"mountinfo", mountinfo},
+				procEntry{"mounts", mounts},
 				procEntry{"status", textNode(0o444, func() string { return p.statusText(tid) })},
 				procEntry{"stat", textNode(0o444, func() string { return p.statText(tid) })},
 			), nil
@@ -221,6 +233,7 @@ func (p *process) procNode(by *process) *vfs.MagicNode {
 			return ents
 		},
 	}
+	mounts, mountinfo := m.mountNodes(func() *place { return &p.attrs.Load().place })
 	entries := []procEntry{
 		{"cmdline", textNode(0o444, func() string {
 			if len(p.argv) == 0 || p.isZombie() { // exit_mm took it
@@ -228,12 +241,13 @@ func (p *process) procNode(by *process) *vfs.MagicNode {
 			}
 			return strings.Join(p.argv, "\x00") + "\x00"
 		})},
-		{"cwd", place(func() vfs.Path { return p.attrs.Load().cwd })},
-		{"exe", place(func() vfs.Path { return p.exe })},
+		{"cwd", link(func() vfs.Path { return p.attrs.Load().cwd })},
+		{"exe", link(func() vfs.Path { return p.exe })},
 		{"fd", p.fdDir(by)},
 		{"gid_map", textNode(0o644, idMap)},
-		{"mounts", textNode(0o444, func() string { return m.mountsText(p.attrs.Load().root) })},
-		{"root", place(func() vfs.Path { return p.attrs.Load().root })},
+		{"mountinfo", mountinfo},
+		{"mounts", mounts},
+		{"root", link(func() vfs.Path { return p.attrs.Load().root })},
 		{"setgroups", textNode(0o644, func() string { return "allow\n" })},
 		{"stat", textNode(0o444, func() string { return p.statText(p.pid) })},
 		{"status", textNode(0o444, func() string { return p.statusText(p.pid) })},
@@ -327,29 +341,22 @@ func nameless(t *vfs.Task, d *vfs.Description) string {
 	return "anon_inode:[eventpoll]"
 }
 
-// mountsText is /proc/PID/mounts: what a process with that root can reach.
-func (m *Machine) mountsText(root vfs.Path) string {
-	var b strings.Builder
-	for _, mnt := range m.tree.Mounts() {
-		at, err := m.tree.Getcwd(root, mnt.Path())
-		if err != nil || strings.HasPrefix(at, "(unreachable)") {
-			continue
+// placeOf is where a thread of p is; without a thread, where the process is.
+func (p *process) placeOf(tid int) *place {
+	p.m.mu.Lock()
+	defer p.m.mu.Unlock()
+	for _, t := range p.threads {
+		if own := t.own.Load(); t.tid == tid && own != nil {
+			return own
 		}
-		opts := "rw"
-		for _, o := range []struct {
-			flag vfs.MountFlags
-			name string
-		}{{vfs.MountNosuid, ",nosuid"}, {vfs.MountNodev, ",nodev"}, {vfs.MountNoexec, ",noexec"}} {
-			if mnt.Flags()&o.flag != 0 {
-				opts += o.name
-			}
-		}
-		if mnt.Flags()&vfs.MountReadonly != 0 {
-			opts = "ro" + strings.TrimPrefix(opts, "rw")
-		}
-		fmt.Fprintf(&b, "%s %s %s %s 0 0\n", mnt.Type(), at, mnt.Type(), opts)
 	}
-	return b.String()
+	return &p.attrs.Load().place
+}
+
+// mountNodes are what /proc/PID says of mounts, as f is placed.
+func (m *Machine) mountNodes(f func() *place) (mounts, mountinfo *vfs.MagicNode) {
+	return textNode(0o444, func() string { p := f(); return m.tree.MountTable(p.ns, p.root) }),
+		textNode(0o444, func() string { p := f(); return m.tree.MountInfo(p.ns, p.root) })
 }
 
 func (p *process) isZombie() bool {

@@ -194,11 +194,9 @@ func (t *thread) Umask(mask int) (old int) {
 	var err error
 	t.enter("umask", -1, uint64(mask))
 	defer t.leave(&old, &err)
-	t.p.m.mu.Lock()
-	defer t.p.m.mu.Unlock()
-	t.p.change(func(a *attrs) {
-		old = int(a.umask)
-		a.umask = uint32(mask) & 0o777
+	t.move(func(f *place) {
+		old = int(f.umask)
+		f.umask = uint32(mask) & 0o777
 	})
 	return old
 }
@@ -209,9 +207,8 @@ func (t *thread) Chroot(path string) (err error) {
 	t.note(path)
 	root, err := t.tree().Chroot(&t.task, path)
 	if err == nil {
-		t.p.m.mu.Lock()
-		t.p.change(func(a *attrs) { a.root = root })
-		t.p.m.mu.Unlock()
+		t.move(func(f *place) { f.root, root = root, f.root })
+		root.Drop()
 	}
 	return err
 }
@@ -239,10 +236,24 @@ func (t *thread) Fchdir(fd int) (err error) {
 	})
 }
 
+// chdir makes cwd, which is held, the working directory.
 func (t *thread) chdir(cwd vfs.Path) {
+	t.move(func(f *place) { f.cwd, cwd = cwd, f.cwd })
+	cwd.Drop()
+}
+
+// move changes the place of t, which is the process's unless t has its own.
+func (t *thread) move(f func(*place)) {
 	t.p.m.mu.Lock()
-	t.p.change(func(a *attrs) { a.cwd = cwd })
-	t.p.m.mu.Unlock()
+	defer t.p.m.mu.Unlock()
+	own := t.own.Load()
+	if own == nil {
+		t.p.change(func(a *attrs) { f(&a.place) })
+		return
+	}
+	changed := *own
+	f(&changed)
+	t.own.Store(&changed)
 }
 
 func (t *thread) Getcwd() (path string, err error) {

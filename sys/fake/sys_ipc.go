@@ -100,12 +100,13 @@ func (t *thread) Mmap(fd int, off int64, length, prot, flags int) (mem sys.Mem, 
 		}
 		words := make([]uint64, (length+7)/8)
 		b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), length)
-		return t.p.mapped(b), nil
+		return t.p.mapped(b, nil, false), nil
 	}
 	err = t.with(fd, func(d *vfs.Description) error {
 		b, err := d.Mmap(&t.task, off, length, prot, flags)
 		if err == nil {
-			mem = t.p.mapped(b)
+			d.Incref()
+			mem = t.p.mapped(b, d, flags&sys.MAP_SHARED != 0 && prot&sys.PROT_WRITE != 0)
 		}
 		return err
 	})
@@ -115,7 +116,7 @@ func (t *thread) Mmap(fd int, off int64, length, prot, flags int) (mem sys.Mem, 
 func (t *thread) Munmap(mem sys.Mem) (err error) {
 	t.enter("munmap", -1, uint64(mem.Len()))
 	defer t.leave(nil, &err)
-	return t.p.unmapped(mem)
+	return t.p.unmapped(&t.task, mem)
 }
 
 func (t *thread) MemfdCreate(name string, flags int) (fd int, err error) {

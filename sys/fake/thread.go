@@ -34,6 +34,11 @@ type thread struct {
 	fd     int
 	task   vfs.Task // what the call in progress is made with
 	attrs  *attrs   // what task was filled from
+	filled *place   // the same, for own
+
+	// own is the place of a thread that called Unshare; replaced as a whole, under
+	// Machine.mu.
+	own atomic.Pointer[place]
 }
 
 var _ sys.Sys = (*thread)(nil)
@@ -87,6 +92,9 @@ func (t *thread) end() {
 	m.parentThreadDied(p, t)
 	p.threads = slices.DeleteFunc(p.threads, func(o *thread) bool { return o == t })
 	delete(m.tids, t.tid)
+	if own := t.own.Load(); own != nil {
+		own.drop()
+	}
 	m.unlock()
 }
 
@@ -107,9 +115,12 @@ func (t *thread) enter(op string, fd int, args ...uint64) {
 		runtime.Goexit()
 	}
 	t.op, t.fd = op, fd
-	if a := p.attrs.Load(); a != t.attrs {
-		t.attrs = a
+	if a, own := p.attrs.Load(), t.own.Load(); a != t.attrs || own != t.filled {
+		t.attrs, t.filled = a, own
 		a.fill(&t.task)
+		if own != nil {
+			own.fill(&t.task)
+		}
 	}
 	p.m.trace.enter(t, op, fd, args)
 }

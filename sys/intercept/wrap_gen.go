@@ -132,6 +132,10 @@ var ops = []Op{
 	{Name: "chdir", Role: "Jail", Fails: true, Path: true},
 	{Name: "fchdir", Role: "Jail", Fails: true},
 	{Name: "getcwd", Role: "Jail", Fails: true},
+	{Name: "mount", Role: "Mounts", Fails: true, Path: true},
+	{Name: "umount2", Role: "Mounts", Fails: true, Path: true},
+	{Name: "pivot_root", Role: "Mounts", Fails: true, Path: true},
+	{Name: "unshare", Role: "Mounts", Fails: true},
 }
 
 func (h *handle) Open(path string, flags int, mode uint32) (fd int, err error) {
@@ -1593,4 +1597,44 @@ func (h *handle) Getcwd() (ret string, err error) {
 		ret = ""
 	}
 	return ret, fail(call)
+}
+
+func (h *handle) Mount(source string, target string, fstype string, flags int, data string) (err error) {
+	call := h.call("mount", target, -1)
+	call.Args = []sys.Arg{{Name: "source", Value: source}, {Name: "target", Value: target}, {Name: "fstype", Value: fstype}, {Name: "flags", Value: flags}, {Name: "data", Value: data}}
+	h.do(call, func() {
+		err = h.s.Mount(source, target, fstype, flags, data)
+		call.Errno = errno(err)
+	})
+	return fail(call)
+}
+
+func (h *handle) Umount2(target string, flags int) (err error) {
+	call := h.call("umount2", target, -1)
+	call.Args = []sys.Arg{{Name: "target", Value: target}, {Name: "flags", Value: flags}}
+	h.do(call, func() {
+		err = h.s.Umount2(target, flags)
+		call.Errno = errno(err)
+	})
+	return fail(call)
+}
+
+func (h *handle) PivotRoot(newRoot string, putOld string) (err error) {
+	call := h.call("pivot_root", newRoot, -1)
+	call.Args = []sys.Arg{{Name: "newRoot", Value: newRoot}, {Name: "putOld", Value: putOld}}
+	h.do(call, func() {
+		err = h.s.PivotRoot(newRoot, putOld)
+		call.Errno = errno(err)
+	})
+	return fail(call)
+}
+
+func (h *handle) Unshare(flags int) (err error) {
+	call := h.call("unshare", "", -1)
+	call.Args = []sys.Arg{{Name: "flags", Value: flags}}
+	h.do(call, func() {
+		err = h.s.Unshare(flags)
+		call.Errno = errno(err)
+	})
+	return fail(call)
 }

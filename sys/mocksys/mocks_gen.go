@@ -2535,6 +2535,44 @@ func (c *MockSysMonotonicCall) DoAndReturn(f func() time.Duration) *MockSysMonot
 	return c
 }
 
+// Mount mocks base method.
+func (m *MockSys) Mount(source, target, fstype string, flags int, data string) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Mount", source, target, fstype, flags, data)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Mount indicates an expected call of Mount.
+func (mr *MockSysMockRecorder) Mount(source, target, fstype, flags, data any) *MockSysMountCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Mount", reflect.TypeOf((*MockSys)(nil).Mount), source, target, fstype, flags, data)
+	return &MockSysMountCall{Call: call}
+}
+
+// MockSysMountCall wrap *gomock.Call
+type MockSysMountCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockSysMountCall) Return(arg0 error) *MockSysMountCall {
+	c.Call = c.Call.Return(arg0)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockSysMountCall) Do(f func(string, string, string, int, string) error) *MockSysMountCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockSysMountCall) DoAndReturn(f func(string, string, string, int, string) error) *MockSysMountCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
 // Munmap mocks base method.
 func (m_2 *MockSys) Munmap(m sys.Mem) error {
 	m_2.ctrl.T.Helper()
@@ -2763,6 +2801,44 @@ func (c *MockSysPipe2Call) Do(f func(int) (int, int, error)) *MockSysPipe2Call {
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
 func (c *MockSysPipe2Call) DoAndReturn(f func(int) (int, int, error)) *MockSysPipe2Call {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
+// PivotRoot mocks base method.
+func (m *MockSys) PivotRoot(newRoot, putOld string) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "PivotRoot", newRoot, putOld)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// PivotRoot indicates an expected call of PivotRoot.
+func (mr *MockSysMockRecorder) PivotRoot(newRoot, putOld any) *MockSysPivotRootCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "PivotRoot", reflect.TypeOf((*MockSys)(nil).PivotRoot), newRoot, putOld)
+	return &MockSysPivotRootCall{Call: call}
+}
+
+// MockSysPivotRootCall wrap *gomock.Call
+type MockSysPivotRootCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockSysPivotRootCall) Return(arg0 error) *MockSysPivotRootCall {
+	c.Call = c.Call.Return(arg0)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockSysPivotRootCall) Do(f func(string, string) error) *MockSysPivotRootCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockSysPivotRootCall) DoAndReturn(f func(string, string) error) *MockSysPivotRootCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }
@@ -4655,6 +4731,44 @@ func (c *MockSysUmaskCall) DoAndReturn(f func(int) int) *MockSysUmaskCall {
 	return c
 }
 
+// Umount2 mocks base method.
+func (m *MockSys) Umount2(target string, flags int) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Umount2", target, flags)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Umount2 indicates an expected call of Umount2.
+func (mr *MockSysMockRecorder) Umount2(target, flags any) *MockSysUmount2Call {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Umount2", reflect.TypeOf((*MockSys)(nil).Umount2), target, flags)
+	return &MockSysUmount2Call{Call: call}
+}
+
+// MockSysUmount2Call wrap *gomock.Call
+type MockSysUmount2Call struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockSysUmount2Call) Return(arg0 error) *MockSysUmount2Call {
+	c.Call = c.Call.Return(arg0)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockSysUmount2Call) Do(f func(string, int) error) *MockSysUmount2Call {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockSysUmount2Call) DoAndReturn(f func(string, int) error) *MockSysUmount2Call {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
 // Unlink mocks base method.
 func (m *MockSys) Unlink(path string) error {
 	m.ctrl.T.Helper()
@@ -4689,6 +4803,44 @@ func (c *MockSysUnlinkCall) Do(f func(string) error) *MockSysUnlinkCall {
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
 func (c *MockSysUnlinkCall) DoAndReturn(f func(string) error) *MockSysUnlinkCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
+// Unshare mocks base method.
+func (m *MockSys) Unshare(flags int) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Unshare", flags)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Unshare indicates an expected call of Unshare.
+func (mr *MockSysMockRecorder) Unshare(flags any) *MockSysUnshareCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Unshare", reflect.TypeOf((*MockSys)(nil).Unshare), flags)
+	return &MockSysUnshareCall{Call: call}
+}
+
+// MockSysUnshareCall wrap *gomock.Call
+type MockSysUnshareCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockSysUnshareCall) Return(arg0 error) *MockSysUnshareCall {
+	c.Call = c.Call.Return(arg0)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockSysUnshareCall) Do(f func(int) error) *MockSysUnshareCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockSysUnshareCall) DoAndReturn(f func(int) error) *MockSysUnshareCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }

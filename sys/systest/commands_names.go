@@ -149,7 +149,7 @@ var nameCommands = map[string]command{
 		}
 		p, outside := strings.CutPrefix(p, "(unreachable)")
 		switch {
-		case outside && strings.HasPrefix(a.dir, p) && !strings.HasPrefix(p+"/", a.dir+"/"):
+		case outside && strings.HasPrefix(a.dir+"/", strings.TrimSuffix(p, "/")+"/") && p != a.dir:
 			return "(unreachable) above"
 		case outside:
 			return "(unreachable)" + strings.TrimPrefix(p, a.dir)

@@ -48,6 +48,11 @@ func realKernel(fs, base string, uid int) Kernel {
 		cmd := exec.CommandContext(ctx, "/proc/self/exe")
 		cmd.Args, cmd.Env, cmd.Dir = argv, Environ(), dir
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		if uid == 0 {
+			// What the cases mount is theirs alone: package syscall makes all mounts
+			// private in the new namespace.
+			cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS
+		}
 		if uid != os.Getuid() {
 			if err := os.Chown(dir, uid, uid); err != nil {
 				return nil, err

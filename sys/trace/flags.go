@@ -117,6 +117,9 @@ var decoders = map[string]func(c *sys.Call, v int) string{
 	"faccessat2.flags":      bits(atFlags),
 	"umask.mask":            func(_ *sys.Call, v int) string { return octal(uint32(v)) },
 	"flock.how":             bits(flockOps),
+	"mount.flags":           bits(mountFlags),
+	"umount2.flags":         bits(umountFlags),
+	"unshare.flags":         bits(cloneFlags),
 	"wait4.options":         bits(waitOptions),
 	"getrlimit.resource":    oneOf(rlimits),
 	"setrlimit.resource":    oneOf(rlimits),
@@ -211,9 +214,10 @@ var (
 		{sys.TMPFS_MAGIC, "TMPFS_MAGIC"}, {sys.EXT4_SUPER_MAGIC, "EXT4_SUPER_MAGIC"}, {sys.PROC_SUPER_MAGIC, "PROC_SUPER_MAGIC"},
 		{sys.PIPEFS_MAGIC, "PIPEFS_MAGIC"}, {sys.SOCKFS_MAGIC, "SOCKFS_MAGIC"}, {sys.ANON_INODE_FS_MAGIC, "ANON_INODE_FS_MAGIC"},
 	}
-	mountFlags = names{
+	fsFlags = names{
 		{sys.ST_RDONLY, "ST_RDONLY"}, {sys.ST_NOSUID, "ST_NOSUID"}, {sys.ST_NODEV, "ST_NODEV"}, {sys.ST_NOEXEC, "ST_NOEXEC"},
-		{sys.ST_RELATIME, "ST_RELATIME"}, {sys.ST_VALID, "ST_VALID"},
+		{sys.ST_NOATIME, "ST_NOATIME"}, {sys.ST_NODIRATIME, "ST_NODIRATIME"}, {sys.ST_RELATIME, "ST_RELATIME"},
+		{sys.ST_NOSYMFOLLOW, "ST_NOSYMFOLLOW"}, {sys.ST_VALID, "ST_VALID"},
 	}
 	statFlags = names{
 		{sys.AT_SYMLINK_NOFOLLOW, "AT_SYMLINK_NOFOLLOW"}, {sys.AT_EMPTY_PATH, "AT_EMPTY_PATH"}, {sys.AT_NO_AUTOMOUNT, "AT_NO_AUTOMOUNT"},
@@ -253,8 +257,15 @@ var (
 	closeRangeFlags = names{{sys.CLOSE_RANGE_CLOEXEC, "CLOSE_RANGE_CLOEXEC"}}
 	flockOps        = names{{sys.LOCK_SH, "LOCK_SH"}, {sys.LOCK_EX, "LOCK_EX"}, {sys.LOCK_UN, "LOCK_UN"}, {sys.LOCK_NB, "LOCK_NB"}}
 	lockTypes       = names{{sys.F_RDLCK, "F_RDLCK"}, {sys.F_WRLCK, "F_WRLCK"}, {sys.F_UNLCK, "F_UNLCK"}}
-	waitOptions     = names{{sys.WNOHANG, "WNOHANG"}}
-	rlimits         = names{
+	mountFlags      = names{
+		{sys.MS_RDONLY, "MS_RDONLY"}, {sys.MS_NOSUID, "MS_NOSUID"}, {sys.MS_NODEV, "MS_NODEV"}, {sys.MS_NOEXEC, "MS_NOEXEC"}, {sys.MS_REMOUNT, "MS_REMOUNT"}, {sys.MS_NOSYMFOLLOW, "MS_NOSYMFOLLOW"}, {sys.MS_NOATIME, "MS_NOATIME"}, {sys.MS_NODIRATIME, "MS_NODIRATIME"}, {sys.MS_BIND, "MS_BIND"}, {sys.MS_MOVE, "MS_MOVE"}, {sys.MS_REC, "MS_REC"}, {sys.MS_SILENT, "MS_SILENT"}, {sys.MS_UNBINDABLE, "MS_UNBINDABLE"}, {sys.MS_PRIVATE, "MS_PRIVATE"}, {sys.MS_SLAVE, "MS_SLAVE"}, {sys.MS_SHARED, "MS_SHARED"}, {sys.MS_RELATIME, "MS_RELATIME"}, {sys.MS_STRICTATIME, "MS_STRICTATIME"},
+	}
+	umountFlags = names{{sys.MNT_FORCE, "MNT_FORCE"}, {sys.MNT_DETACH, "MNT_DETACH"}, {sys.MNT_EXPIRE, "MNT_EXPIRE"}, {sys.UMOUNT_NOFOLLOW, "UMOUNT_NOFOLLOW"}}
+	cloneFlags  = names{
+		{sys.CLONE_VM, "CLONE_VM"}, {sys.CLONE_FS, "CLONE_FS"}, {sys.CLONE_FILES, "CLONE_FILES"}, {sys.CLONE_SIGHAND, "CLONE_SIGHAND"}, {sys.CLONE_THREAD, "CLONE_THREAD"}, {sys.CLONE_NEWNS, "CLONE_NEWNS"}, {sys.CLONE_SYSVSEM, "CLONE_SYSVSEM"}, {sys.CLONE_NEWCGROUP, "CLONE_NEWCGROUP"}, {sys.CLONE_NEWUTS, "CLONE_NEWUTS"}, {sys.CLONE_NEWIPC, "CLONE_NEWIPC"}, {sys.CLONE_NEWUSER, "CLONE_NEWUSER"}, {sys.CLONE_NEWPID, "CLONE_NEWPID"}, {sys.CLONE_NEWNET, "CLONE_NEWNET"}, {sys.CLONE_NEWTIME, "CLONE_NEWTIME"},
+	}
+	waitOptions = names{{sys.WNOHANG, "WNOHANG"}}
+	rlimits     = names{
 		{sys.RLIMIT_FSIZE, "RLIMIT_FSIZE"}, {sys.RLIMIT_CORE, "RLIMIT_CORE"}, {sys.RLIMIT_NPROC, "RLIMIT_NPROC"},
 		{sys.RLIMIT_NOFILE, "RLIMIT_NOFILE"},
 	}

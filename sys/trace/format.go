@@ -306,7 +306,7 @@ func statx(st *sys.Statx) string {
 // statfs leaves out how much is free: it is others' doing too.
 func statfs(st *sys.Statfs) string {
 	return fmt.Sprintf("{f_type=%s, f_bsize=%d, f_namelen=%d, f_flags=%s}",
-		filesystems.name(st.Type), st.Bsize, st.Namelen, mountFlags.format(st.Flags))
+		filesystems.name(st.Type), st.Bsize, st.Namelen, fsFlags.format(st.Flags))
 }
 
 // dirents are sorted, for their order means nothing, and cut off where they are

@@ -20,7 +20,14 @@ func (k *Tree) Faccessat(t *Task, path string, mode uint32, flags int) error {
 	if mode&mayExec != 0 && ino.isRegular() && p.Mount.Flags()&MountNoexec != 0 {
 		return sys.EACCES
 	}
-	return ino.permission(t, p.Mount, mode)
+	if err := ino.permission(t, p.Mount, mode); err != nil || mode&mayWrite == 0 {
+		return err
+	}
+	switch ino.typ() {
+	case sys.S_IFREG, sys.S_IFDIR, sys.S_IFLNK:
+		return p.Mount.wantWrite(t)
+	}
+	return nil
 }
 
 // Chmod is chmod(2).

@@ -14,7 +14,8 @@ type Dentry struct {
 	parent  *Dentry // itself for the root of a filesystem
 	inode   *Inode
 	removed bool
-	mounted bool // something may be mounted here
+	mounted bool // something is mounted here, through whatever mount
+	mounts  int  // how often
 
 	index  int   // in the parent's list
 	cookie int64 // the getdents offset of the entry behind this one

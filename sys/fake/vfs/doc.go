@@ -30,11 +30,10 @@
 //     grow to twice the mapped size. A later mapping that reaches beyond this
 //     gets ENOMEM. Touching a page beyond the end of the file reads as zeros
 //     instead of SIGBUS, and storing to a hole through a mapping takes no space.
-//   - A failed write to a read-only mount and to a read-only filesystem are the
-//     same: both are checked where Linux checks the filesystem's flag.
-//   - Nothing can be unmounted.
-//   - F_SEAL_WRITE gets EBUSY once a file was mapped to be written, also after
-//     the mapping is gone.
+//   - Mounts do not propagate: each is private or unbindable, MS_SHARED is ENOSYS.
+//     mount(2) knows tmpfs, whose size without an option is not limited, and what
+//     RegisterMagic was told of; flags and options that are not simulated are
+//     ENOSYS.
 //   - There are no ACLs, quotas, leases or idmapped mounts, and no capabilities of
 //     files: security.capability cannot be set.
 package vfs

@@ -39,8 +39,9 @@ type Task struct {
 	Cwd    Path
 	Umask  uint32
 	Pid    int
-	Owner  any    // whom POSIX locks belong to: the process; comparable
-	Fsize  uint64 // RLIMIT_FSIZE, sys.RLIM_INFINITY for none
+	NS     *Namespace // nil is the first
+	Owner  any        // whom POSIX locks belong to: the process; comparable
+	Fsize  uint64     // RLIMIT_FSIZE, sys.RLIM_INFINITY for none
 
 	image bool // the machine's owner: read-only mounts do not stop it
 }
@@ -149,12 +150,20 @@ func (d *Description) Decref(t *Task) {
 		}
 	}
 	d.File.Release(t)
-	if ino := d.Inode(); ino != nil {
+	if d.Inode() != nil {
 		if d.holdsWrite() {
-			ino.writers.Add(-1)
+			d.Path.addWriter(-1)
 		}
-		ino.put()
+		d.Path.Drop()
 	}
+}
+
+// addWriter counts the descriptions that can write the file: get_write_access and
+// mnt_get_write_access.
+func (p Path) addWriter(n int32) {
+	p.Dentry.inode.writers.Add(n)
+	p.Mount.writers.Add(n)
+	p.Mount.fs.writers.Add(n)
 }
 
 // holdsWrite reports whether the description keeps others from executing the
@@ -378,6 +387,15 @@ func (d *Description) Mmap(t *Task, off int64, length, prot, flags int) ([]byte,
 		}
 	}
 	return p, nil
+}
+
+// Munmap ends a mapping. write: it was shared, and of PROT_WRITE.
+func (d *Description) Munmap(write bool) {
+	if ino := d.Inode(); write && ino != nil {
+		ino.mu.Lock()
+		ino.writableMaps--
+		ino.mu.Unlock()
+	}
 }
 
 // Ready are the poll(2) events that are true now.

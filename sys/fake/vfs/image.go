@@ -19,6 +19,7 @@ func (k *Tree) imageTask() *Task {
 		Cred:  &Cred{Caps: ^uint64(0)},
 		Root:  k.root,
 		Cwd:   k.root,
+		NS:    k.ns,
 		Fsize: sys.RLIM_INFINITY,
 		image: true,
 	}

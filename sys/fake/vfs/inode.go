@@ -25,23 +25,54 @@ type FS struct {
 	dev  uint64
 	typ  string // as in /proc/mounts
 
-	limit   int64 // in pages; 0: none
+	limit   atomic.Int64 // in pages; 0: none
 	used    atomic.Int64
 	nextIno atomic.Uint64
+
+	inodeLimit atomic.Int64 // 0: none
+	inodes     atomic.Int64
+
+	readonly atomic.Bool  // SB_RDONLY: all mounts of it are read-only
+	writers  atomic.Int32 // of all mounts of it
+	removed  atomic.Int32 // inodes without a name that are still in use: s_remove_count
+
+	options fsOptions // as it was mounted; guarded by Tree.mu
 }
 
 // reserve takes n pages (or gives back -n). ENOSPC.
 func (fs *FS) reserve(n int64) error {
-	if used := fs.used.Add(n); n > 0 && fs.limit > 0 && used > fs.limit {
+	used := fs.used.Add(n)
+	if limit := fs.limit.Load(); n > 0 && limit > 0 && used > limit {
 		fs.used.Add(-n)
 		return sys.ENOSPC
 	}
 	return nil
 }
 
+// inodeLeft says whether one more inode may be made. ENOSPC. Tree.mu is held for
+// writing.
+func (fs *FS) inodeLeft() error {
+	if limit := fs.inodeLimit.Load(); limit > 0 && fs.inodes.Load() >= limit {
+		return sys.ENOSPC
+	}
+	return nil
+}
+
+// takeLink counts a further name of an inode, which on tmpfs costs as much as an
+// inode: shmem_link. ENOSPC. Tree.mu is held for writing.
+func (fs *FS) takeLink() error {
+	if err := fs.inodeLeft(); err != nil {
+		return err
+	}
+	fs.inodes.Add(1)
+	return nil
+}
+
 // SetLimit makes the filesystem full at bytes, rounded up to pages; 0: never.
-// It is to be called before the machine runs.
-func (fs *FS) SetLimit(bytes int64) { fs.limit = (bytes + pageSize - 1) / pageSize }
+func (fs *FS) SetLimit(bytes int64) { fs.limit.Store(pages(bytes)) }
+
+// pages is how many pages hold so many bytes.
+func pages(bytes int64) int64 { return (bytes + pageSize - 1) / pageSize }
 
 // Used is how many bytes, in whole pages, the files take.
 func (fs *FS) Used() int64 { return fs.used.Load() * pageSize }
@@ -58,7 +89,7 @@ type Inode struct {
 	gid   atomic.Uint32
 	nlink atomic.Int32
 	size  atomic.Int64
-	opens atomic.Int32 // descriptions that keep the inode alive
+	opens atomic.Int32 // descriptions and processes that keep the inode alive
 	gone  atomic.Bool  // its space was given back
 
 	execs   atomic.Int32 // processes that run it
@@ -69,20 +100,21 @@ type Inode struct {
 
 	locks fileLocks
 
-	mu     sync.RWMutex
-	data   data       // regular file
-	seals  int        // memfd; F_SEAL_SEAL for files that cannot be sealed
-	mapped bool       // regular file: it was mapped to be written
-	dir    *directory // directory
-	link   string     // symlink: the target
-	pipe   *pipe      // fifo: made at the first open
-	socket any        // socket: who is bound to it
-	magic  *MagicNode // of a synthetic filesystem
-	xattrs []xattr
+	mu           sync.RWMutex
+	data         data       // regular file
+	seals        int        // memfd; F_SEAL_SEAL for files that cannot be sealed
+	writableMaps int        // regular file: shared mappings that can write it
+	dir          *directory // directory
+	link         string     // symlink: the target
+	pipe         *pipe      // fifo: made at the first open
+	socket       any        // socket: who is bound to it
+	magic        *MagicNode // of a synthetic filesystem
+	xattrs       []xattr
 }
 
 func (fs *FS) newInode(mode, uid, gid uint32, now int64) *Inode {
 	ino := &Inode{fs: fs, ino: fs.nextIno.Add(1), btime: now}
+	fs.inodes.Add(1)
 	ino.mode.Store(mode)
 	ino.uid.Store(uid)
 	ino.gid.Store(gid)
@@ -121,6 +153,12 @@ func (ino *Inode) put() {
 	}
 }
 
+// unlinked takes the last name away. Tree.mu is held for writing.
+func (ino *Inode) unlinked() {
+	ino.fs.removed.Add(1)
+	ino.nlink.Store(0)
+}
+
 // evict gives the space back once no name and no description is left.
 func (ino *Inode) evict() {
 	if ino.nlink.Load() > 0 || ino.opens.Load() > 0 || ino.gone.Swap(true) {
@@ -129,6 +167,8 @@ func (ino *Inode) evict() {
 	ino.mu.Lock()
 	defer ino.mu.Unlock()
 	ino.fs.used.Add(-ino.data.pages.Load())
+	ino.fs.inodes.Add(-1)
+	ino.fs.removed.Add(-1)
 }
 
 func (ino *Inode) stat(st *sys.Stat) {
@@ -182,14 +222,15 @@ func (k *Tree) now(t *Task) int64 {
 	return k.start + int64(t.Thread.Now())
 }
 
-// touchAtime is touch_atime with the relatime rule of relatime_need_update.
+// touchAtime is touch_atime with atime_needs_update and the relatime rule of
+// relatime_need_update.
 func (ino *Inode) touchAtime(t *Task, m *Mount) {
-	if m == nil || m.Flags()&MountReadonly != 0 {
+	if m == nil || m.readonly() || m.Flags()&MountNoatime != 0 || m.Flags()&MountNodiratime != 0 && ino.isDir() {
 		return
 	}
 	now := ino.fs.tree.now(t)
 	a := ino.atime.Load()
-	if a > ino.mtime.Load() && a > ino.ctime.Load() && now/1e9-a/1e9 < int64(24*time.Hour/time.Second) {
+	if m.Flags()&MountStrictatime == 0 && a > ino.mtime.Load() && a > ino.ctime.Load() && now/1e9-a/1e9 < int64(24*time.Hour/time.Second) {
 		return
 	}
 	ino.atime.Store(now)
@@ -211,10 +252,11 @@ const (
 )
 
 // permission is inode_permission: mask is a set of may*. m is the mount that the
-// inode was reached by.
+// inode was reached by. Only a filesystem that is read-only is found here, before
+// the permissions (sb_permission); a mount that is, later by wantWrite.
 func (ino *Inode) permission(t *Task, m *Mount, mask uint32) error {
 	mode := ino.mode.Load()
-	if mask&mayWrite != 0 && m.Flags()&MountReadonly != 0 && !t.image {
+	if mask&mayWrite != 0 && m.fs.readonly.Load() && !t.image {
 		switch mode & sys.S_IFMT {
 		case sys.S_IFREG, sys.S_IFDIR, sys.S_IFLNK:
 			return sys.EROFS

@@ -23,16 +23,16 @@ func (k *Tree) NewMemfd(t *Task, name string, flags int) (*Description, error) {
 		return nil, sys.EINVAL
 	}
 	ino := k.anon.fs.newInode(sys.S_IFREG|0o777, t.Cred.Uid, t.Cred.Gid, k.now(t))
-	ino.nlink.Store(0)
+	ino.unlinked()
 	if flags&sys.MFD_ALLOW_SEALING != 0 {
 		ino.seals = 0
 	}
-	ino.get()
-	ino.writers.Add(1)
 	d := &Description{
 		File: (*regular)(ino),
 		Path: Path{k.anon, &Dentry{name: "/memfd:" + name + " (deleted)", inode: ino}},
 	}
+	d.Path.Hold()
+	d.Path.addWriter(1)
 	d.flags.Store(sys.O_RDWR | oLargefile)
 	d.refs.Store(1)
 	return d, nil
@@ -56,7 +56,7 @@ func (d *Description) sealable() *Inode {
 }
 
 // AddSeals is F_ADD_SEALS of fcntl(2), memfd_add_seals. EBUSY: F_SEAL_WRITE on
-// a file that has been mapped to be written; on Linux unmapping ends that.
+// a file that is mapped to be written.
 func (d *Description) AddSeals(seals int) error {
 	if d.IsPath() {
 		return sys.EBADF
@@ -73,7 +73,7 @@ func (d *Description) AddSeals(seals int) error {
 	if ino.seals&sys.F_SEAL_SEAL != 0 {
 		return sys.EPERM
 	}
-	if seals&sys.F_SEAL_WRITE != 0 && ino.mapped {
+	if seals&sys.F_SEAL_WRITE != 0 && ino.writableMaps > 0 {
 		return sys.EBUSY
 	}
 	ino.seals |= seals

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,8 +26,12 @@ type Tree struct {
 
 	mu      sync.RWMutex
 	mounts  map[Path]*Mount // by where they are mounted
-	list    []*Mount        // in the order of mounting
+	ns      *Namespace      // the first
 	nextDev atomic.Uint64
+
+	lastMount int // the id given last
+
+	filesystems map[string]*filesystem
 
 	devices  map[device]Driver
 	programs map[string]sys.Program
@@ -34,14 +39,25 @@ type Tree struct {
 	locks    lockTable
 }
 
-// Mount is a filesystem at a place in the tree, struct mount of Linux.
+// Mount is a filesystem at a place in the tree, struct mount of Linux. What is not
+// atomic is guarded by Tree.mu.
 type Mount struct {
 	fs     *FS
-	id     int // as statx(2) says
 	root   *Dentry
-	parent *Mount  // nil for the first
-	at     *Dentry // in parent
-	flags  atomic.Int32
+	id     int    // as statx(2) and /proc/PID/mountinfo say
+	source string // as in /proc/mounts
+
+	ns       *Namespace // nil: it was unmounted
+	parent   *Mount     // nil for the root of a namespace, and when unmounted
+	at       *Dentry    // in parent
+	children []*Mount   // in the order in which they came
+
+	unbindable bool // see MS_UNBINDABLE; other mounts are private
+
+	flags    atomic.Int32
+	users    atomic.Int32 // what keeps it from being unmounted, see Path.Hold
+	writers  atomic.Int32 // descriptions that can write: mnt_get_writers
+	expiring atomic.Bool  // MNT_EXPIRE marked it, and nobody used it since
 }
 
 // FS is the mounted filesystem.
@@ -50,19 +66,52 @@ func (m *Mount) FS() *FS { return m.fs }
 // MountFlags are the per-mount flags of mount(2).
 type MountFlags int
 
-// Flags of mount(2).
+// Flags of mount(2). Access times follow the rules of relatime unless
+// MountNoatime or MountStrictatime is set.
 const (
-	MountReadonly MountFlags = 1 // MS_RDONLY
-	MountNosuid   MountFlags = 2 // MS_NOSUID
-	MountNodev    MountFlags = 4 // MS_NODEV
-	MountNoexec   MountFlags = 8 // MS_NOEXEC
+	MountReadonly    MountFlags = sys.MS_RDONLY
+	MountNosuid      MountFlags = sys.MS_NOSUID
+	MountNodev       MountFlags = sys.MS_NODEV
+	MountNoexec      MountFlags = sys.MS_NOEXEC
+	MountNosymfollow MountFlags = sys.MS_NOSYMFOLLOW
+	MountNoatime     MountFlags = sys.MS_NOATIME
+	MountNodiratime  MountFlags = sys.MS_NODIRATIME
+	MountStrictatime MountFlags = sys.MS_STRICTATIME
 )
 
 // Flags are the mount's flags.
 func (m *Mount) Flags() MountFlags { return MountFlags(m.flags.Load()) }
 
-// SetFlags is mount(2) with MS_REMOUNT. Files that are open to write stay so.
-func (m *Mount) SetFlags(flags MountFlags) { m.flags.Store(int32(flags)) }
+// SetFlags is mount(2) with MS_REMOUNT: MountReadonly makes the filesystem
+// read-only too. Files that are open to write stay so.
+func (m *Mount) SetFlags(flags MountFlags) {
+	m.flags.Store(int32(flags))
+	m.fs.readonly.Store(flags&MountReadonly != 0)
+}
+
+// readonly is __mnt_is_readonly.
+func (m *Mount) readonly() bool {
+	return m.Flags()&MountReadonly != 0 || m.fs.readonly.Load()
+}
+
+// Namespace is a mount namespace, see mount_namespaces(7).
+type Namespace struct {
+	root   *Mount
+	mounts []*Mount // in the order in which they were made
+}
+
+// Hold says that a process uses p: as its root or working directory, or runs it.
+// The mount is busy and the inode stays until Drop was called as often.
+func (p Path) Hold() {
+	p.Mount.users.Add(1)
+	p.Dentry.inode.get()
+}
+
+// Drop ends a Hold.
+func (p Path) Drop() {
+	p.Mount.users.Add(-1)
+	p.Dentry.inode.put()
+}
 
 // New makes a tree with one filesystem, whose root directory is owned by root
 // and has mode 0755. start is the real time when the machine's clock is 0.
@@ -74,10 +123,17 @@ func New(start time.Time) *Tree {
 		mounts:             make(map[Path]*Mount),
 		devices:            make(map[device]Driver),
 		programs:           make(map[string]sys.Program),
+		filesystems:        make(map[string]*filesystem),
+		lastMount:          firstMount - 1,
 	}
-	fs := k.newFS("tmpfs")
-	m := &Mount{fs: fs, id: firstMount, root: newRoot(fs.newInode(sys.S_IFDIR|0o755, 0, 0, k.start))}
-	k.list = []*Mount{m}
+	k.registerTmpfs()
+	// As on Linux the first filesystem is mounted over one that nobody sees, so that
+	// it can be exchanged for another: init_mount_tree.
+	ns := &Namespace{}
+	ns.root = k.newMount(ns, newRoot(k.newFS("rootfs").newInode(sys.S_IFDIR|0o755, 0, 0, k.start)), "rootfs", 0)
+	m := k.newMount(ns, newRoot(k.newFS("tmpfs").newInode(sys.S_IFDIR|0o755, 0, 0, k.start)), "tmpfs", 0)
+	k.attach(m, Path{ns.root, ns.root.root})
+	k.ns = ns
 	k.root = Path{m, m.root}
 	anon := k.newFS("anon")
 	k.anon = &Mount{fs: anon, id: pipefsMount, root: newRoot(anon.newInode(sys.S_IFDIR|0o755, 0, 0, k.start))}
@@ -95,6 +151,9 @@ func (k *Tree) Root() Path { return k.root }
 // RootFS is the first filesystem.
 func (k *Tree) RootFS() *FS { return k.root.Mount.fs }
 
+// Namespace is the first mount namespace.
+func (k *Tree) Namespace() *Namespace { return k.ns }
+
 // Mount mounts a new, empty filesystem at path, whose root directory is owned by
 // root and has mode 0755. No permission is needed.
 func (k *Tree) Mount(path string, flags MountFlags) (*Mount, error) {
@@ -111,20 +170,46 @@ func (k *Tree) mount(path string, root *Dentry, flags MountFlags) (*Mount, error
 	if err != nil {
 		return nil, err
 	}
-	m := &Mount{fs: root.inode.fs, id: firstMount + len(k.list), root: root, parent: p.Mount, at: p.Dentry}
+	m := k.newMount(k.ns, root, root.inode.fs.typ, 0)
 	m.SetFlags(flags)
-	k.mounts[p] = m
-	p.Dentry.mounted = true
-	k.list = append(k.list, m)
+	k.attach(m, k.down(p))
 	return m, nil
 }
 
-// Mounts are all mounts in the order of mounting: type, place as seen from the
-// first root, and flags.
+// newMount makes a mount that is not attached yet. Tree.mu is held for writing,
+// or the tree is new.
+func (k *Tree) newMount(ns *Namespace, root *Dentry, source string, flags MountFlags) *Mount {
+	k.lastMount++
+	m := &Mount{fs: root.inode.fs, root: root, id: k.lastMount, source: source, ns: ns}
+	m.flags.Store(int32(flags))
+	ns.mounts = append(ns.mounts, m)
+	return m
+}
+
+// attach puts m at a place where nothing is mounted: attach_mnt.
+func (k *Tree) attach(m *Mount, at Path) {
+	m.parent, m.at = at.Mount, at.Dentry
+	m.parent.children = append(m.parent.children, m)
+	k.mounts[at] = m
+	at.Dentry.mounts++
+	at.Dentry.mounted = true
+}
+
+// detach takes m away from its place: umount_mnt.
+func (k *Tree) detach(m *Mount) {
+	delete(k.mounts, Path{m.parent, m.at})
+	m.parent.children = slices.DeleteFunc(m.parent.children, func(c *Mount) bool { return c == m })
+	m.at.mounts--
+	m.at.mounted = m.at.mounts > 0
+	m.parent, m.at = nil, nil
+}
+
+// Mounts are the mounts of the first namespace in the order of mounting, without
+// the one that nobody sees.
 func (k *Tree) Mounts() []*Mount {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	return append([]*Mount(nil), k.list...)
+	return append([]*Mount(nil), k.ns.mounts[1:]...)
 }
 
 // Type is the filesystem's type, as in /proc/mounts.
@@ -147,7 +232,7 @@ func (k *Tree) down(p Path) Path {
 
 // wantWrite is mnt_want_write. EROFS.
 func (m *Mount) wantWrite(t *Task) error {
-	if m.Flags()&MountReadonly != 0 && !t.image {
+	if m.readonly() && !t.image {
 		return sys.EROFS
 	}
 	return nil

@@ -19,9 +19,12 @@ func prepareMode(t *Task, dir *Inode, mode, keep uint32) uint32 {
 }
 
 // create makes an inode and its name in the directory w.path. Tree.mu is held
-// for writing and every check was made.
-func (w *walker) create(name string, mode, keep uint32) *Dentry {
+// for writing and every other check was made. ENOSPC: no inode is left.
+func (w *walker) create(name string, mode, keep uint32) (*Dentry, error) {
 	dir := w.path.Dentry.inode
+	if err := dir.fs.inodeLeft(); err != nil {
+		return nil, err
+	}
 	ino := w.newInode(dir, mode, keep)
 	d := &Dentry{name: strings.Clone(name), inode: ino}
 	dir.dir.add(w.path.Dentry, d)
@@ -29,7 +32,7 @@ func (w *walker) create(name string, mode, keep uint32) *Dentry {
 		dir.nlink.Add(1)
 	}
 	dir.touchMC(ino.mtime.Load())
-	return d
+	return d, nil
 }
 
 // newInode makes an inode for the directory dir: inode_init_owner.
@@ -118,8 +121,8 @@ func (k *Tree) Mkdir(t *Task, path string, mode uint32) error {
 	if err := w.mayCreate(w.path); err != nil {
 		return err
 	}
-	w.create(w.last, mode&0o7777|sys.S_IFDIR, 0o1777)
-	return nil
+	_, err := w.create(w.last, mode&0o7777|sys.S_IFDIR, 0o1777)
+	return err
 }
 
 // Mknod is mknod(2). EPERM: a directory, or a device without CAP_MKNOD.
@@ -152,7 +155,10 @@ func (k *Tree) mknod(t *Task, path string, mode uint32, dev uint64) (Path, error
 	if isdev && !whiteout && !t.Cred.Has(sys.CAP_MKNOD) {
 		return Path{}, sys.EPERM
 	}
-	d := w.create(w.last, mode, allModes)
+	d, err := w.create(w.last, mode, allModes)
+	if err != nil {
+		return Path{}, err
+	}
 	if isdev {
 		d.inode.rdev = dev
 	}
@@ -173,7 +179,10 @@ func (k *Tree) Symlink(t *Task, target, path string) error {
 	if err := w.mayCreate(w.path); err != nil {
 		return err
 	}
-	d := w.create(w.last, sys.S_IFLNK, 0)
+	d, err := w.create(w.last, sys.S_IFLNK, 0)
+	if err != nil {
+		return err
+	}
 	d.inode.link = strings.Clone(target)
 	d.inode.size.Store(int64(len(target)))
 	return nil
@@ -234,6 +243,9 @@ func (k *Tree) Link(t *Task, oldpath, newpath string) error {
 	case n >= maxLinks:
 		return sys.EMLINK
 	}
+	if err := ino.fs.takeLink(); err != nil {
+		return err
+	}
 	now := k.now(t)
 	ino.nlink.Add(1)
 	ino.touchC(now)
@@ -285,7 +297,7 @@ func (k *Tree) Unlink(t *Task, path string) error {
 	if err := w.mayDelete(w.path, d, false); err != nil {
 		return err
 	}
-	if d.mounted {
+	if k.mountPoint(t, d) {
 		return sys.EBUSY
 	}
 	w.drop(d)
@@ -299,15 +311,20 @@ func (w *walker) drop(d *Dentry) {
 	now := w.k.now(w.t)
 	dir.dir.remove(d)
 	dir.touchMC(now)
+	w.k.detachMounts(d)
 	ino := d.inode
 	ino.touchC(now)
-	if ino.isDir() {
+	switch {
+	case ino.isDir():
 		ino.dir.dead = true
-		ino.nlink.Store(0)
 		dir.nlink.Add(-1)
-		return
+		ino.unlinked()
+	case ino.nlink.Load() == 1:
+		ino.unlinked()
+	default:
+		ino.nlink.Add(-1)
+		ino.fs.inodes.Add(-1) // see takeLink
 	}
-	ino.nlink.Add(-1)
 	ino.evict()
 }
 
@@ -340,7 +357,7 @@ func (k *Tree) Rmdir(t *Task, path string) error {
 	if err := w.mayDelete(w.path, d, true); err != nil {
 		return err
 	}
-	if d.mounted {
+	if k.mountPoint(t, d) {
 		return sys.EBUSY
 	}
 	if len(d.inode.dir.names) > 0 {

@@ -98,13 +98,13 @@ func (k *Tree) Open(t *Task, dirfd Path, path string, how sys.OpenHow) (*Descrip
 	if err != nil {
 		return nil, err
 	}
-	// The path holds a reference from here on: p.Dentry.inode.get was called.
+	// The path is held from here on.
 	return k.openFile(t, p, op.how.Flags)
 }
 
 // openPath is path_openat up to the point where the file itself is opened.
 func (k *Tree) openPath(t *Task, dirfd Path, path string, op *opening, lookup int) (Path, error) {
-	w := walker{k: k, t: t, write: op.how.Flags&sys.O_CREAT != 0, flags: lookup, resolve: op.how.Resolve}
+	w := walker{k: k, t: t, write: op.how.Flags&(sys.O_CREAT|oTmpfile) != 0, flags: lookup, resolve: op.how.Resolve}
 	if w.write {
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -124,7 +124,7 @@ func (k *Tree) openPath(t *Task, dirfd Path, path string, op *opening, lookup in
 	if err != nil {
 		return Path{}, err
 	}
-	w.path.Dentry.inode.get()
+	w.path.Hold()
 	return w.path, nil
 }
 
@@ -146,8 +146,11 @@ func (w *walker) tmpfile(dirfd Path, path string, mode uint32) error {
 	if dir.magic != nil {
 		return sys.EOPNOTSUPP
 	}
+	if err := dir.fs.inodeLeft(); err != nil {
+		return err
+	}
 	ino := w.newInode(dir, sys.S_IFREG|mode&allModes, allModes)
-	ino.nlink.Store(0)
+	ino.unlinked()
 	name := "#" + strconv.FormatUint(ino.ino, 10)
 	w.path = Path{p.Mount, &Dentry{name: name, parent: p.Dentry, inode: ino, removed: true}}
 	return nil
@@ -167,6 +170,7 @@ func (w *walker) open(dirfd Path, path string, op *opening) error {
 			return err
 		}
 	}
+	w.used()
 	return w.doOpen(op)
 }
 
@@ -195,7 +199,9 @@ func (w *walker) openLast(op *opening) (link string, err error) {
 		if err := dir.permission(w.t, w.path.Mount, mayWrite|mayExec); err != nil {
 			return "", err
 		}
-		d = w.create(w.last, op.how.Mode&allModes|sys.S_IFREG, allModes)
+		if d, err = w.create(w.last, op.how.Mode&allModes|sys.S_IFREG, allModes); err != nil {
+			return "", err
+		}
 		op.created = true
 	}
 	return w.into(d, true)
@@ -288,13 +294,13 @@ func (w *walker) mayOpen(acc uint32, flags int) error {
 }
 
 // openFile makes the description: the open method of the file's type. The
-// caller took a reference on the inode, which an error gives back.
+// caller holds the path, which an error drops.
 func (k *Tree) openFile(t *Task, p Path, flags int) (_ *Description, err error) {
 	ino := p.Dentry.inode
 	opened := false
 	defer func() { // also when the thread dies while it waits
 		if !opened {
-			ino.put()
+			p.Drop()
 		}
 	}()
 	d := &Description{Path: p}
@@ -320,7 +326,7 @@ func (k *Tree) openFile(t *Task, p Path, flags int) (_ *Description, err error) 
 		return nil, err
 	}
 	if d.holdsWrite() {
-		ino.writers.Add(1)
+		p.addWriter(1)
 	}
 	opened = true
 	return d, nil

@@ -63,7 +63,7 @@ func (k *Tree) NewPipe(t *Task, flags int) (r, w *Description, err error) {
 		d := &Description{File: &pipeEnd{anonymous: anonymous{ino}, p: p, read: read, write: !read}, Path: path}
 		d.flags.Store(int32(mode | flags&sys.O_NONBLOCK))
 		d.refs.Store(1)
-		ino.get()
+		path.Hold()
 		return d
 	}
 	return end(true, sys.O_RDONLY), end(false, sys.O_WRONLY), nil

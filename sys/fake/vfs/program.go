@@ -56,7 +56,13 @@ func (k *Tree) Program(t *Task, p Path) (sys.Program, error) {
 
 // DenyWrite says that a process runs p: opening it to write gets ETXTBSY until
 // AllowWrite was called as often.
-func (k *Tree) DenyWrite(p Path) { p.Dentry.inode.execs.Add(1) }
+func (k *Tree) DenyWrite(p Path) {
+	p.Hold()
+	p.Dentry.inode.execs.Add(1)
+}
 
 // AllowWrite ends a DenyWrite.
-func (k *Tree) AllowWrite(p Path) { p.Dentry.inode.execs.Add(-1) }
+func (k *Tree) AllowWrite(p Path) {
+	p.Dentry.inode.execs.Add(-1)
+	p.Drop()
+}

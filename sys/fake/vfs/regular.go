@@ -169,7 +169,7 @@ func (f *regular) Mmap(t *Task, off int64, length int, write bool) ([]byte, erro
 	}
 	mem, err := ino.data.mmap(off, length)
 	if err == nil && write {
-		ino.mapped = true
+		ino.writableMaps++
 	}
 	return mem, err
 }

@@ -40,11 +40,16 @@ func (k *Tree) Rename(t *Task, oldpath, newpath string, flags uint) error {
 	switch {
 	case exchange:
 		r.exchange()
+	case flags&sys.RENAME_WHITEOUT != 0:
+		// shmem_whiteout comes first: there may be no room for it.
+		if err := r.old.inode.fs.inodeLeft(); err != nil {
+			return err
+		}
+		r.move()
+		_, err := r.from.create(r.from.last, sys.S_IFCHR, 0)
+		return err
 	default:
 		r.move()
-		if flags&sys.RENAME_WHITEOUT != 0 {
-			r.from.create(r.from.last, sys.S_IFCHR, 0)
-		}
 	}
 	return nil
 }
@@ -143,7 +148,7 @@ func (r *renaming) allowed(exchange bool) (err error) {
 			}
 		}
 	}
-	if r.old.mounted || r.target != nil && r.target.mounted {
+	if r.to.k.mountPoint(r.to.t, r.old) || r.target != nil && r.to.k.mountPoint(r.to.t, r.target) {
 		return sys.EBUSY
 	}
 	if targetDir && !exchange && len(r.target.inode.dir.names) > 0 {

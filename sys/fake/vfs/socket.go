@@ -16,6 +16,7 @@ func (k *Tree) BindSocket(t *Task, path string, mode uint32, sock any) (Path, er
 	ino.mu.Lock()
 	defer ino.mu.Unlock()
 	ino.socket = sock
+	p.Hold()
 	return p, nil
 }
 
@@ -24,8 +25,9 @@ func (k *Tree) BindSocket(t *Task, path string, mode uint32, sock any) (Path, er
 func (k *Tree) UnbindSocket(p Path) {
 	ino := p.Dentry.inode
 	ino.mu.Lock()
-	defer ino.mu.Unlock()
 	ino.socket = nil
+	ino.mu.Unlock()
+	p.Drop()
 }
 
 // LookupSocket is unix_find_bsd: what connect(2) to a path finds. EACCES: no

@@ -107,7 +107,7 @@ const mostPages = 1 << 20
 // was made so is a hole to lseek(2) until it is written to, or until it is
 // allocated once more, which has tmpfs clear it.
 func (d *data) allocate(fs *FS, first, end int64) error {
-	if n := end - first; n > mostPages || fs.limit > 0 && n > fs.limit {
+	if n := end - first; n > mostPages || fs.limit.Load() > 0 && n > fs.limit.Load() {
 		return sys.ENOSPC
 	}
 	var made []int64
@@ -234,20 +234,27 @@ func (m *Mount) statfs(st *sys.Statfs, ino *Inode) {
 		simpleStatfs(st, sys.PROC_SUPER_MAGIC)
 	case fs.typ == "tmpfs":
 		simpleStatfs(st, sys.TMPFS_MAGIC)
-		if fs.limit > 0 {
-			st.Blocks = uint64(fs.limit)
-			st.Bfree = uint64(max(fs.limit-fs.used.Load(), 0))
+		if limit := fs.limit.Load(); limit > 0 {
+			st.Blocks = uint64(limit)
+			st.Bfree = uint64(max(limit-fs.used.Load(), 0))
 			st.Bavail = st.Bfree
+		}
+		if limit := fs.inodeLimit.Load(); limit > 0 {
+			st.Files = uint64(limit)
+			st.Ffree = uint64(max(limit-fs.inodes.Load(), 0))
 		}
 	default:
 		panic("vfs: statfs of a filesystem of type " + fs.typ)
 	}
 	st.Fsid = [2]int32{int32(fs.dev), int32(fs.dev >> 32)}
-	st.Flags |= sys.ST_RELATIME
+	if m.Flags()&(MountNoatime|MountStrictatime) == 0 {
+		st.Flags |= sys.ST_RELATIME
+	}
 	for _, f := range [...]struct {
 		mount MountFlags
 		st    int64
-	}{{MountReadonly, sys.ST_RDONLY}, {MountNosuid, sys.ST_NOSUID}, {MountNodev, sys.ST_NODEV}, {MountNoexec, sys.ST_NOEXEC}} {
+	}{{MountReadonly, sys.ST_RDONLY}, {MountNosuid, sys.ST_NOSUID}, {MountNodev, sys.ST_NODEV}, {MountNoexec, sys.ST_NOEXEC},
+		{MountNoatime, sys.ST_NOATIME}, {MountNodiratime, sys.ST_NODIRATIME}, {MountNosymfollow, sys.ST_NOSYMFOLLOW}} {
 		if m.Flags()&f.mount != 0 {
 			st.Flags |= f.st
 		}

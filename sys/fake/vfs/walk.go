@@ -14,6 +14,7 @@ const (
 	lookupFollow    = 1 << iota // a symlink as the last component
 	lookupDirectory             // the result must be a directory
 	lookupEmpty                 // an empty path is where it starts
+	lookupUmount                // for umount2: the mount does not count as used
 )
 
 // walker resolves one path: struct nameidata of Linux. It holds Tree.mu, for
@@ -140,7 +141,15 @@ func (w *walker) lookup(base Path, name string) (Path, error) {
 	if w.flags&lookupDirectory != 0 && !w.path.Dentry.inode.isDir() {
 		return Path{}, sys.ENOTDIR
 	}
+	w.used()
 	return w.path, nil
+}
+
+// used ends MNT_EXPIRE's mark on the mount where the walk ended: mntput.
+func (w *walker) used() {
+	if w.path.Mount.expiring.Load() && w.flags&lookupUmount == 0 {
+		w.path.Mount.expiring.Store(false)
+	}
 }
 
 // lookupParent is filename_parentat: w.path becomes the directory of the last
@@ -176,6 +185,7 @@ func (w *walker) linkPath(name string) error {
 			if len(stack) == 0 {
 				w.last, w.kind, w.trailing = comp, kindOf(comp), slash >= 0
 				w.parent = dir
+				w.used()
 				return nil
 			}
 			rest = stack[len(stack)-1]
@@ -274,7 +284,7 @@ func (w *walker) follow(p Path, last bool) (link string, err error) {
 	if last && !w.mayFollow(ino) {
 		return "", sys.EACCES
 	}
-	if w.resolve&sys.RESOLVE_NO_SYMLINKS != 0 {
+	if w.resolve&sys.RESOLVE_NO_SYMLINKS != 0 || p.Mount.Flags()&MountNosymfollow != 0 {
 		return "", sys.ELOOP
 	}
 	ino.touchAtime(w.t, p.Mount)
@@ -344,21 +354,34 @@ func (w *walker) dotdot() error {
 			up = false
 		}
 	}
-	if !up {
-		if w.resolve&sys.RESOLVE_BENEATH != 0 {
+	from := w.path.Mount
+	switch {
+	case up:
+		if p.Mount != from && w.resolve&sys.RESOLVE_NO_XDEV != 0 {
 			return sys.EXDEV
 		}
-		return nil
-	}
-	if p.Mount != w.path.Mount && w.resolve&sys.RESOLVE_NO_XDEV != 0 {
+		p.Dentry = p.Dentry.parent
+		if !connected(p) {
+			return sys.ENOENT
+		}
+	case w.resolve&sys.RESOLVE_BENEATH != 0:
 		return sys.EXDEV
+	default:
+		p = w.path
 	}
-	up0 := w.path.Mount
-	w.path = w.k.down(Path{p.Mount, p.Dentry.parent})
-	if w.path.Mount != up0 && w.resolve&sys.RESOLVE_NO_XDEV != 0 {
+	// Something may be mounted there: step_into.
+	w.path = w.k.down(p)
+	if w.path.Mount != from && w.resolve&sys.RESOLVE_NO_XDEV != 0 {
 		return sys.EXDEV
 	}
 	return nil
+}
+
+// connected is path_connected: a directory that was moved out of a bind mount has
+// nothing above it that can be seen through the mount.
+func connected(p Path) bool {
+	root := p.Mount.root
+	return root.parent == root || isAncestor(root, p.Dentry)
 }
 
 // lookup resolves a path and returns with Tree.mu released.
@@ -383,34 +406,49 @@ func (k *Tree) Lookup(t *Task, path string, follow bool) (Path, error) {
 	return k.lookup(t, path, 0)
 }
 
-// Chdir resolves the path of chdir(2): a directory that may be searched.
+// Chdir resolves the path of chdir(2): a directory that may be searched. The
+// result is held.
 func (k *Tree) Chdir(t *Task, path string) (Path, error) {
-	p, err := k.lookup(t, path, lookupFollow|lookupDirectory)
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	w := walker{k: k, t: t, flags: lookupFollow | lookupDirectory}
+	p, err := w.lookup(Path{}, path)
 	if err != nil {
 		return Path{}, err
 	}
-	return p, p.Dentry.inode.permission(t, p.Mount, mayExec)
+	return p.enter(t)
 }
 
-// Chroot resolves the path of chroot(2). EPERM without CAP_SYS_CHROOT.
+// enter holds a directory that t may search.
+func (p Path) enter(t *Task) (Path, error) {
+	if err := p.Dentry.inode.permission(t, p.Mount, mayExec); err != nil {
+		return Path{}, err
+	}
+	p.Hold()
+	return p, nil
+}
+
+// Chroot resolves the path of chroot(2). EPERM without CAP_SYS_CHROOT. The result
+// is held.
 func (k *Tree) Chroot(t *Task, path string) (Path, error) {
 	p, err := k.Chdir(t, path)
 	if err != nil {
 		return Path{}, err
 	}
 	if !t.Cred.Has(sys.CAP_SYS_CHROOT) {
+		p.Drop()
 		return Path{}, sys.EPERM
 	}
 	return p, nil
 }
 
-// Fchdir is the directory of fchdir(2). ENOTDIR, EACCES.
+// Fchdir is the directory of fchdir(2), which is then held. ENOTDIR, EACCES.
 func (k *Tree) Fchdir(t *Task, d *Description) (Path, error) {
 	p := d.Path
 	if p.Dentry == nil || !p.Dentry.inode.isDir() {
 		return Path{}, sys.ENOTDIR
 	}
-	return p, p.Dentry.inode.permission(t, p.Mount, mayExec)
+	return p.enter(t)
 }
 
 // Getcwd is getcwd(2): the path from root to cwd, with the prefix
@@ -457,6 +495,9 @@ func prependPath(root, p Path) (s string, reachable bool) {
 			}
 			p = Path{p.Mount.parent, p.Mount.at}
 			continue
+		}
+		if p.Dentry.parent == p.Dentry {
+			return "/", false // it was moved out of a bind mount
 		}
 		names = append(names, p.Dentry.name)
 		p.Dentry = p.Dentry.parent

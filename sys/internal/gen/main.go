@@ -72,12 +72,14 @@ var ops = map[string]string{
 	"Monotonic":         "clock_gettime",
 	"Nanosleep":         "clock_nanosleep",
 	"Go":                "clone",
+	"PivotRoot":         "pivot_root",
 }
 
 // Parameters that Call.Path and Call.FD are taken from. The target of a
-// symlink is its content and not a path that the call resolves.
+// symlink is its content and not a path that the call resolves, but that of a
+// mount is a path, see method.path.
 var (
-	pathParams = []string{"path", "oldpath", "linkpath"}
+	pathParams = []string{"path", "oldpath", "linkpath", "newRoot"}
 	fdParams   = []string{"fd", "dirfd", "epfd", "oldfd", "out"}
 	fdResults  = []string{"fd", "nfd", "r", "w", "a", "b"}
 )
@@ -121,7 +123,8 @@ func (m *method) op() string {
 func (m *method) path() string {
 	for _, p := range m.params {
 		switch {
-		case p.typ == "string" && slices.Contains(pathParams, p.name):
+		case p.typ == "string" && slices.Contains(pathParams, p.name),
+			p.name == "target" && m.role == "Mounts":
 			return p.name
 		case p.typ == "sys.SockAddr":
 			return p.name + ".Path"
