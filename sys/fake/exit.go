@@ -59,6 +59,12 @@ func (p *process) die() {
 	}
 	maps := p.maps
 	p.maps = nil
+	places := []*place{&p.attrs.Load().place}
+	for _, t := range p.threads {
+		if own := t.own.Swap(nil); own != nil {
+			places = append(places, own)
+		}
+	}
 	m.mu.Unlock()
 	task := p.task(th)
 	for _, mp := range maps {
@@ -71,7 +77,9 @@ func (p *process) die() {
 	if p.exe.Dentry != nil {
 		m.tree.AllowWrite(p.exe)
 	}
-	p.attrs.Load().drop()
+	for _, f := range places { // exit_fs, exit_task_namespaces
+		f.drop()
+	}
 
 	m.lock()
 	defer m.unlock()

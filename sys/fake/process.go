@@ -79,11 +79,14 @@ type place struct {
 func (f *place) hold() {
 	f.root.Hold()
 	f.cwd.Hold()
+	f.ns.Hold()
 }
 
+// drop ends hold. Machine.mu is not held.
 func (f *place) drop() {
 	f.root.Drop()
 	f.cwd.Drop()
+	f.ns.Drop()
 }
 
 func (f *place) fill(t *vfs.Task) {

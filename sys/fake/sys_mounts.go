@@ -51,7 +51,7 @@ func (m *Machine) changeRoots(from, to vfs.Path) {
 		return changed
 	}
 	for _, p := range append([]*process{m.init}, m.procs...) {
-		if a := *p.attrs.Load(); !p.zombie && replace(&a.place) {
+		if a := *p.attrs.Load(); p.state.Load()&dead == 0 && replace(&a.place) {
 			p.attrs.Store(&a)
 		}
 		for _, t := range p.threads {
@@ -97,9 +97,8 @@ func (t *thread) Unshare(flags int) (err error) {
 	f := place{root: t.task.Root, cwd: t.task.Cwd, umask: t.task.Umask, ns: t.task.NS}
 	if flags&sys.CLONE_NEWNS != 0 {
 		f.ns, f.root, f.cwd = m.tree.Unshare(f.ns, f.root, f.cwd)
-	} else {
-		f.hold()
 	}
+	f.hold()
 	m.mu.Lock()
 	old := t.own.Swap(&f)
 	m.mu.Unlock()

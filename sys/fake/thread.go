@@ -92,10 +92,11 @@ func (t *thread) end() {
 	m.parentThreadDied(p, t)
 	p.threads = slices.DeleteFunc(p.threads, func(o *thread) bool { return o == t })
 	delete(m.tids, t.tid)
-	if own := t.own.Load(); own != nil {
+	own := t.own.Swap(nil)
+	m.unlock()
+	if own != nil {
 		own.drop()
 	}
-	m.unlock()
 }
 
 // enter begins a call: the switch point, and nothing of the call before it. It

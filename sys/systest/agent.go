@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/httpjail/httpjail/sys"
 )
@@ -180,6 +181,9 @@ func (a *agent) call(text string) (result string) {
 	if len(words) == 0 {
 		panic(scriptError("no call"))
 	}
+	if words[0] == "thread" {
+		return a.inThread(strings.Join(words[1:], " "))
+	}
 	for _, commands := range append(allCommands[:len(allCommands):len(allCommands)], tableCommands()) {
 		if f := commands[words[0]]; f != nil {
 			// On Linux any call that waits may be interrupted: the Go runtime
@@ -191,6 +195,25 @@ func (a *agent) call(text string) (result string) {
 		}
 	}
 	panic(scriptError("unknown call"))
+}
+
+// inThread makes a call in a new thread of the process.
+func (a *agent) inThread(text string) (result string) {
+	done := new(uint32)
+	err := a.s.Go("call", func(s sys.Sys) {
+		b := *a
+		b.s = s
+		result = b.call(text)
+		atomic.StoreUint32(done, 1)
+		s.FutexWakePrivate(done, 1)
+	})
+	if err != nil {
+		return errName(err)
+	}
+	for atomic.LoadUint32(done) == 0 {
+		a.s.FutexWaitPrivate(done, 0, -1)
+	}
+	return result
 }
 
 // command makes a call and says what it returned.

@@ -28,6 +28,8 @@
 // numbers. A word may hold {x*255}, which is 255 times x, and ” is the empty
 // word.
 //
+// "thread" before a call has a new thread of the process make it.
+//
 // A call that does not return has the result "blocks". Later its process is
 // waited for:
 //

@@ -96,8 +96,22 @@ func (m *Mount) readonly() bool {
 
 // Namespace is a mount namespace, see mount_namespaces(7).
 type Namespace struct {
+	tree   *Tree
 	root   *Mount
-	mounts []*Mount // in the order in which they were made
+	mounts []*Mount     // in the order in which they were made
+	users  atomic.Int32 // who is in it
+}
+
+// Hold says that a process or thread is in ns.
+func (ns *Namespace) Hold() { ns.users.Add(1) }
+
+// Drop ends a Hold. The last one takes the mounts apart: free_mnt_ns.
+func (ns *Namespace) Drop() {
+	if ns.users.Add(-1) == 0 {
+		ns.tree.mu.Lock()
+		defer ns.tree.mu.Unlock()
+		ns.tree.umountTree(ns.root)
+	}
 }
 
 // Hold says that a process uses p: as its root or working directory, or runs it.
@@ -129,7 +143,7 @@ func New(start time.Time) *Tree {
 	k.registerTmpfs()
 	// As on Linux the first filesystem is mounted over one that nobody sees, so that
 	// it can be exchanged for another: init_mount_tree.
-	ns := &Namespace{}
+	ns := &Namespace{tree: k}
 	ns.root = k.newMount(ns, newRoot(k.newFS("rootfs").newInode(sys.S_IFDIR|0o755, 0, 0, k.start)), "rootfs", 0)
 	m := k.newMount(ns, newRoot(k.newFS("tmpfs").newInode(sys.S_IFDIR|0o755, 0, 0, k.start)), "tmpfs", 0)
 	k.attach(m, Path{ns.root, ns.root.root})

@@ -227,11 +227,10 @@ func (c *mounter) bind(source string, p Path, recurse bool) error {
 	return nil
 }
 
-// clone is clone_mnt: another mount of m's filesystem, from root down.
+// clone is clone_mnt: another mount of m's filesystem, from root down. It is
+// private even if m is unbindable.
 func (k *Tree) clone(ns *Namespace, m *Mount, root *Dentry) *Mount {
-	n := k.newMount(ns, root, m.source, m.Flags())
-	n.unbindable = m.unbindable
-	return n
+	return k.newMount(ns, root, m.source, m.Flags())
 }
 
 // copyBelow copies those of children that are below dir, and what is below them,
@@ -341,6 +340,7 @@ func (k *Tree) DoUmount(t *Task, target string, flags int) error {
 	if err := c.mayMount(); err != nil {
 		return err
 	}
+	p = k.down(p) // LOOKUP_MOUNTPOINT
 	m := p.Mount
 	if !p.mounted() || m.ns != c.ns {
 		return sys.EINVAL
@@ -419,12 +419,11 @@ func (k *Tree) detachMounts(d *Dentry) {
 	}
 }
 
-// Unshare is copy_mnt_ns: a copy of ns, and where root and cwd are in it. They are
-// held; what the caller had is not dropped.
+// Unshare is copy_mnt_ns: a copy of ns, and where root and cwd are in it.
 func (k *Tree) Unshare(ns *Namespace, root, cwd Path) (*Namespace, Path, Path) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	n := &Namespace{}
+	n := &Namespace{tree: k}
 	move := func(from, to *Mount) {
 		if root.Mount == from {
 			root.Mount = to
@@ -436,8 +435,6 @@ func (k *Tree) Unshare(ns *Namespace, root, cwd Path) (*Namespace, Path, Path) {
 	n.root = k.clone(n, ns.root, ns.root.root)
 	move(ns.root, n.root)
 	k.copyBelow(n, ns.root.children, ns.root.root, n.root, nil, true, move)
-	root.Hold()
-	cwd.Hold()
 	return n, root, cwd
 }
 
