@@ -82,5 +82,5 @@ func (m *Machine) ReadFile(path string) ([]byte, error) { return m.tree.Image().
 func (m *Machine) Lstat(path string, st *sys.Stat) error { return m.tree.Image().Lstat(path, st) }
 
 // Tree is the machine's filesystem, for what these methods do not do: mounts,
-// size limits, devices.
+// limits of their size, inodes and users, devices.
 func (m *Machine) Tree() *vfs.Tree { return m.tree }

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	stdnet "net"
@@ -47,6 +49,9 @@ type Config struct {
 	Intercept func(sys.Sys) sys.Sys
 	// Bounding is the capability bounding set of all processes; 0 is all.
 	Bounding uint64
+	// FileMax is fs.file-max: how many open files the machine has, for processes
+	// without CAP_SYS_ADMIN. ENFILE; 0 is as many as there are numbers.
+	FileMax int64
 	// StepLimit is after how many steps Run gives up with sched.ErrSteps; 0 is
 	// never.
 	StepLimit uint64
@@ -75,6 +80,7 @@ type Machine struct {
 	procTop []procEntry
 
 	terminals terminals
+	files     atomic.Int64 // that are open
 
 	randMu  sync.Mutex
 	entropy *rand.ChaCha8
@@ -117,6 +123,9 @@ func Boot(cfg Config) *Machine {
 	}
 	if cfg.MemorySwitch <= 0 {
 		m.cfg.MemorySwitch = 1024
+	}
+	if cfg.FileMax <= 0 {
+		m.cfg.FileMax = math.MaxInt64
 	}
 	m.exited = sync.NewCond(&m.mu)
 	m.trace = traceHash{on: cfg.Mode == Deterministic, sum: fnvOffset}
@@ -250,6 +259,7 @@ func (m *Machine) Start(spec ProcSpec) (pid int, err error) {
 	p.pgid, p.sid = p.pid, p.pid
 	p.fds.setLimit(p.limits[sys.RLIMIT_NOFILE].Cur)
 	for _, d := range std {
+		d.Count(&m.files)
 		p.fds.install(d, false, 0)
 	}
 	m.startProgram(p, prog)

@@ -403,7 +403,17 @@ func TestFileSizeLimit(t *testing.T) {
 		ok(t, "read of SIGXFSZ", err)
 		_, err = s.Pwrite(fd, []byte("1"), 3)
 		want(t, "pwrite", err, sys.EFBIG)
+		_, err = s.Read(sig, make([]byte, 1))
+		ok(t, "read of SIGXFSZ", err)
 		want(t, "ftruncate", s.Ftruncate(fd, 4), sys.EFBIG)
+		_, err = s.Read(sig, make([]byte, 1))
+		ok(t, "read of SIGXFSZ", err)
+		want(t, "fallocate", s.Fallocate(fd, sys.FALLOC_FL_KEEP_SIZE, 0, 4), sys.EFBIG)
+		_, err = s.Read(sig, make([]byte, 1))
+		ok(t, "read of SIGXFSZ", err)
+		want(t, "fallocate beyond all files", s.Fallocate(fd, 0, 1<<62, 4), sys.EFBIG)
+		_, err = s.Read(sig, make([]byte, 1))
+		want(t, "read of no signal", err, sys.EAGAIN)
 		return 0
 	})
 }

@@ -26,6 +26,8 @@ func (m *Machine) mountProc(path string) {
 		{"mounts", linkNode("self/mounts")},
 		{"sys", dirNode(
 			procEntry{"fs", dirNode(
+				procEntry{"file-max", textNode(0o644, func() string { return fmt.Sprintf("%d\n", m.cfg.FileMax) })},
+				procEntry{"file-nr", textNode(0o444, func() string { return fmt.Sprintf("%d\t0\t%d\n", m.files.Load(), m.cfg.FileMax) })},
 				procEntry{"nr_open", number(nrOpen)},
 			)},
 			procEntry{"kernel", dirNode(

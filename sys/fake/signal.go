@@ -226,8 +226,8 @@ func (t *thread) signalfd(sigs []sys.Signal, flags int) (int, error) {
 	if flags&^(sys.SFD_CLOEXEC|sys.SFD_NONBLOCK) != 0 {
 		return -1, sys.EINVAL
 	}
-	if t.p.fds.full(1) {
-		return -1, sys.EMFILE
+	if err := t.noRoom(1); err != nil {
+		return -1, err
 	}
 	f, err := t.p.newSignalfd(sigs)
 	if err != nil {

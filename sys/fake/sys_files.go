@@ -8,9 +8,28 @@ import (
 	"github.com/httpjail/httpjail/sys/fake/vfs"
 )
 
+// noRoom is what a call that makes n open files checks before it has an effect
+// that cannot be undone. EMFILE, ENFILE.
+func (t *thread) noRoom(n int) error {
+	if t.p.fds.full(n) {
+		return sys.EMFILE
+	}
+	return t.tooManyFiles(n)
+}
+
+// tooManyFiles is alloc_empty_file: ENFILE, unless the caller has CAP_SYS_ADMIN.
+func (t *thread) tooManyFiles(n int) error {
+	m := t.p.m
+	if m.files.Load()+int64(n) > m.cfg.FileMax && !t.task.Cred.Has(sys.CAP_SYS_ADMIN) {
+		return sys.ENFILE
+	}
+	return nil
+}
+
 // install gives d a descriptor in the caller's table; without one to give, d is
 // closed again.
 func (t *thread) install(d *vfs.Description, cloexec bool) (int, error) {
+	d.Count(&t.p.m.files)
 	fd, err := t.p.fds.install(d, cloexec, 0)
 	if err != nil {
 		d.Decref(&t.task)
@@ -21,8 +40,8 @@ func (t *thread) install(d *vfs.Description, cloexec bool) (int, error) {
 
 func (t *thread) openat(dir vfs.Path, path string, how sys.OpenHow) (int, error) {
 	// Linux reserves the descriptor first: EMFILE creates no file.
-	if t.p.fds.full(1) {
-		return -1, sys.EMFILE
+	if err := t.noRoom(1); err != nil {
+		return -1, err
 	}
 	var d *vfs.Description
 	err := restart(func() (err error) {
@@ -274,6 +293,9 @@ func (t *thread) Pipe2(flags int) (r, w int, err error) {
 	if flags&sys.O_DIRECT != 0 {
 		return -1, -1, sys.ENOSYS // packet mode
 	}
+	if err := t.tooManyFiles(2); err != nil { // before the descriptors
+		return -1, -1, err
+	}
 	if t.p.fds.full(2) {
 		return -1, -1, sys.EMFILE
 	}
@@ -361,7 +383,8 @@ func negative(n int, err error) (int, error) {
 	return n, nil
 }
 
-// signalFor raises the signal that comes with the error of a write to d.
+// signalFor raises the signal that comes with a write to d: SIGXFSZ also where a
+// sendfile(2) had moved something before it met the limit.
 func (t *thread) signalFor(d *vfs.Description, err error) {
 	p := t.p
 	switch {
@@ -369,7 +392,8 @@ func (t *thread) signalFor(d *vfs.Description, err error) {
 		p.m.mu.Lock()
 		p.raise(sys.SIGPIPE)
 		p.m.mu.Unlock()
-	case err == sys.EFBIG && t.task.Fsize != sys.RLIM_INFINITY:
+	case t.task.Xfsz:
+		t.task.Xfsz = false
 		p.m.mu.Lock()
 		p.raise(sys.SIGXFSZ)
 		p.m.mu.Unlock()

@@ -123,8 +123,8 @@ func (t *thread) MemfdCreate(name string, flags int) (fd int, err error) {
 	t.enter("memfd_create", -1, uint64(flags))
 	defer t.leave(&fd, &err)
 	t.note(name)
-	if t.p.fds.full(1) {
-		return -1, sys.EMFILE
+	if err := t.noRoom(1); err != nil {
+		return -1, err
 	}
 	d, err := t.p.m.tree.NewMemfd(&t.task, name, flags)
 	if err != nil {

@@ -24,14 +24,18 @@ func (t *thread) Socket(domain, typ, proto int) (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
+	if err := t.noRoom(1); err != nil {
+		d.Decref(&t.task)
+		return -1, err
+	}
 	return t.install(d, typ&sys.SOCK_CLOEXEC != 0)
 }
 
 func (t *thread) Socketpair(domain, typ, proto int) (a, b int, err error) {
 	t.enter("socketpair", -1, uint64(domain), uint64(typ), uint64(proto))
 	defer t.leave(&a, &err)
-	if t.p.fds.full(2) {
-		return -1, -1, sys.EMFILE
+	if err := t.noRoom(2); err != nil {
+		return -1, -1, err
 	}
 	da, db, err := t.net().Socketpair(&t.task, domain, typ, proto)
 	if err != nil {
@@ -61,9 +65,10 @@ func (t *thread) Accept4(fd, flags int) (nfd int, peer sys.SockAddr, err error) 
 		if flags&^(sys.SOCK_CLOEXEC|sys.SOCK_NONBLOCK) != 0 {
 			return sys.EINVAL
 		}
-		// Linux reserves the descriptor first: EMFILE takes no connection.
-		if t.p.fds.full(1) {
-			return sys.EMFILE
+		// Linux reserves the descriptor and the file first: EMFILE and ENFILE take no
+		// connection.
+		if err := t.noRoom(1); err != nil {
+			return err
 		}
 		var conn *vfs.Description
 		if err := t.interruptible(d, func() (err error) {
@@ -304,6 +309,9 @@ func (t *thread) EpollCreate1(flags int) (fd int, err error) {
 	defer t.leave(&fd, &err)
 	if flags&^sys.EPOLL_CLOEXEC != 0 {
 		return -1, sys.EINVAL
+	}
+	if err := t.noRoom(1); err != nil {
+		return -1, err
 	}
 	return t.install(t.net().EpollCreate(), flags != 0)
 }

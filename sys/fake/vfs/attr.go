@@ -139,6 +139,13 @@ func (k *Tree) chown(t *Task, p Path, uid, gid int) error {
 		// notify_change turns the clearing into a chmod.
 		return sys.EPERM
 	}
+	ino.mu.Lock()
+	defer ino.mu.Unlock()
+	if uid != -1 {
+		if err := ino.transfer(t, uint32(uid)); err != nil {
+			return err
+		}
+	}
 	ino.mode.Store(mode &^ drop)
 	if uid != -1 {
 		ino.uid.Store(uint32(uid))

@@ -99,12 +99,14 @@ func (d *data) readAt(p []byte, off int64) {
 	}
 }
 
-// writeAt copies p to off, one page after another. It stops when fs is full.
-func (d *data) writeAt(fs *FS, p []byte, off int64) (n int, err error) {
+// writeAt copies p to off in a file, one page after another. It stops when there
+// is no room.
+func (ino *Inode) writeAt(t *Task, p []byte, off int64) (n int, err error) {
+	d := &ino.data
 	for n < len(p) {
 		i, at := off/pageSize, int(off%pageSize)
 		c := min(len(p)-n, pageSize-at)
-		pg, err := d.room(fs, i, at+c)
+		pg, err := ino.room(t, i, at+c)
 		if err != nil {
 			return n, err
 		}
@@ -119,10 +121,11 @@ func (d *data) writeAt(fs *FS, p []byte, off int64) (n int, err error) {
 }
 
 // room is page i with at least need bytes; it fills a hole.
-func (d *data) room(fs *FS, i int64, need int) (page, error) {
+func (ino *Inode) room(t *Task, i int64, need int) (page, error) {
+	d := &ino.data
 	pg := d.allocated(i)
 	if pg == nil {
-		if err := fs.reserve(1); err != nil {
+		if err := ino.reservePages(t, 1); err != nil {
 			return nil, err
 		}
 		d.pages.Add(1)
@@ -177,8 +180,9 @@ func (d *data) regionPage(i int64) page {
 	return nil
 }
 
-// truncate drops what is behind size.
-func (d *data) truncate(fs *FS, size int64) {
+// dropBehind drops what is behind size.
+func (ino *Inode) dropBehind(size int64) {
+	d := &ino.data
 	keep := (size + pageSize - 1) / pageSize
 	dropped := int64(0)
 	if keep < int64(len(d.near)) {
@@ -200,7 +204,7 @@ func (d *data) truncate(fs *FS, size int64) {
 		}
 	}
 	d.pages.Add(-dropped)
-	fs.reserve(-dropped)
+	ino.reservePages(nil, -dropped)
 	// What is behind the end must read as zeros when the file grows again.
 	if at := int(size % pageSize); at > 0 {
 		if pg := d.allocated(size / pageSize); at < len(pg) {

@@ -27,6 +27,7 @@ func (d *Dentry) Inode() *Inode { return d.inode }
 func newRoot(ino *Inode) *Dentry {
 	d := &Dentry{name: "/", inode: ino}
 	d.parent = d
+	ino.fs.root = d
 	return d
 }
 

@@ -34,6 +34,6 @@
 //     mount(2) knows tmpfs, whose size without an option is not limited, and what
 //     RegisterMagic was told of; flags and options that are not simulated are
 //     ENOSYS.
-//   - There are no ACLs, quotas, leases or idmapped mounts, and no capabilities of
+//   - There are no ACLs, leases or idmapped mounts, and no capabilities of
 //     files: security.capability cannot be set.
 package vfs

@@ -42,6 +42,7 @@ type Task struct {
 	NS     *Namespace // nil is the first
 	Owner  any        // whom POSIX locks belong to: the process; comparable
 	Fsize  uint64     // RLIMIT_FSIZE, sys.RLIM_INFINITY for none
+	Xfsz   bool       // set with an EFBIG that RLIMIT_FSIZE is the reason of
 
 	image bool // the machine's owner: read-only mounts do not stop it
 }
@@ -112,6 +113,7 @@ type Description struct {
 	flags atomic.Int32 // of open(2), without those that only matter to open itself
 	refs  atomic.Int32
 	locks fileLocks // for a Description without an inode
+	count atomic.Pointer[atomic.Int64]
 
 	mu  sync.Mutex
 	pos int64
@@ -124,6 +126,14 @@ func NewDescription(f File, flags int) *Description {
 	d.flags.Store(int32(flags &^ openOnly))
 	d.refs.Store(1)
 	return d
+}
+
+// Count adds the description to a number of open files, once, until its last
+// reference is gone.
+func (d *Description) Count(n *atomic.Int64) {
+	if d.count.CompareAndSwap(nil, n) {
+		n.Add(1)
+	}
 }
 
 // openOnly are the flags that a description does not keep, see do_dentry_open.
@@ -140,6 +150,9 @@ func (d *Description) Decref(t *Task) {
 		return
 	case n < 0:
 		panic("vfs: Description released twice")
+	}
+	if n := d.count.Load(); n != nil {
+		n.Add(-1)
 	}
 	d.dropOwnLocks()
 	if q := d.File.Queue(); q != nil {
@@ -239,7 +252,7 @@ func (d *Description) Read(t *Task, p []byte) (int, error) {
 }
 
 // Write is write(2). EPIPE comes without SIGPIPE and EFBIG without SIGXFSZ:
-// signals are the caller's.
+// signals are the caller's, see Task.Xfsz.
 func (d *Description) Write(t *Task, p []byte) (int, error) {
 	if !d.writable() {
 		return 0, sys.EBADF

@@ -88,7 +88,7 @@ func (k *Tree) registerTmpfs() {
 			}
 			fs := k.newFS("tmpfs")
 			fs.options = fsOptions{mode: o.mode, uid: &uid, gid: &gid}
-			fs.limits(o)
+			fs.limit(o)
 			return newRoot(fs.newInode(sys.S_IFDIR|o.mode, uid, gid, k.now(t)))
 		},
 	}
@@ -168,14 +168,14 @@ func memparse(s string) (int64, bool) {
 	return int64(n << shift), true
 }
 
-// limits sets those that o gives.
-func (fs *FS) limits(o fsOptions) {
+// limit sets the limits that o gives.
+func (fs *FS) limit(o fsOptions) {
 	if o.size != nil {
-		fs.limit.Store(*o.size)
+		fs.limits.pages.Store(*o.size)
 		fs.options.size = o.size
 	}
 	if o.inodes != nil {
-		fs.inodeLimit.Store(*o.inodes)
+		fs.limits.inodes.Store(*o.inodes * bogoInode)
 		fs.options.inodes = o.inodes
 	}
 }
@@ -184,13 +184,14 @@ func (fs *FS) limits(o fsOptions) {
 // get one, and none can be below what is in use. The default, which on Linux is
 // half of the memory, is not none.
 func (fs *FS) change(o fsOptions) error {
-	refused := func(limit, old *int64, used int64) bool {
-		return limit != nil && *limit > 0 && (old != nil && *old == 0 || used > *limit)
+	refused := func(limit, old *int64, unit, used int64) bool {
+		return limit != nil && *limit > 0 && (old != nil && *old == 0 || used > *limit*unit)
 	}
-	if refused(o.size, fs.options.size, fs.used.Load()) || refused(o.inodes, fs.options.inodes, fs.inodes.Load()) {
+	if refused(o.size, fs.options.size, 1, fs.limits.used.Load()) ||
+		refused(o.inodes, fs.options.inodes, bogoInode, fs.limits.inodeUsed.Load()) {
 		return sys.EINVAL
 	}
-	fs.limits(o)
+	fs.limit(o)
 	return nil
 }
 

@@ -25,12 +25,9 @@ type FS struct {
 	dev  uint64
 	typ  string // as in /proc/mounts
 
-	limit   atomic.Int64 // in pages; 0: none
-	used    atomic.Int64
+	root    *Dentry
 	nextIno atomic.Uint64
-
-	inodeLimit atomic.Int64 // 0: none
-	inodes     atomic.Int64
+	limits  limits
 
 	readonly atomic.Bool  // SB_RDONLY: all mounts of it are read-only
 	writers  atomic.Int32 // of all mounts of it
@@ -38,44 +35,6 @@ type FS struct {
 
 	options fsOptions // as it was mounted; guarded by Tree.mu
 }
-
-// reserve takes n pages (or gives back -n). ENOSPC.
-func (fs *FS) reserve(n int64) error {
-	used := fs.used.Add(n)
-	if limit := fs.limit.Load(); n > 0 && limit > 0 && used > limit {
-		fs.used.Add(-n)
-		return sys.ENOSPC
-	}
-	return nil
-}
-
-// inodeLeft says whether one more inode may be made. ENOSPC. Tree.mu is held for
-// writing.
-func (fs *FS) inodeLeft() error {
-	if limit := fs.inodeLimit.Load(); limit > 0 && fs.inodes.Load() >= limit {
-		return sys.ENOSPC
-	}
-	return nil
-}
-
-// takeLink counts a further name of an inode, which on tmpfs costs as much as an
-// inode: shmem_link. ENOSPC. Tree.mu is held for writing.
-func (fs *FS) takeLink() error {
-	if err := fs.inodeLeft(); err != nil {
-		return err
-	}
-	fs.inodes.Add(1)
-	return nil
-}
-
-// SetLimit makes the filesystem full at bytes, rounded up to pages; 0: never.
-func (fs *FS) SetLimit(bytes int64) { fs.limit.Store(pages(bytes)) }
-
-// pages is how many pages hold so many bytes.
-func pages(bytes int64) int64 { return (bytes + pageSize - 1) / pageSize }
-
-// Used is how many bytes, in whole pages, the files take.
-func (fs *FS) Used() int64 { return fs.used.Load() * pageSize }
 
 // Inode is struct inode of Linux. What depends on the type of the file is in
 // the fields below mu.
@@ -114,7 +73,6 @@ type Inode struct {
 
 func (fs *FS) newInode(mode, uid, gid uint32, now int64) *Inode {
 	ino := &Inode{fs: fs, ino: fs.nextIno.Add(1), btime: now}
-	fs.inodes.Add(1)
 	ino.mode.Store(mode)
 	ino.uid.Store(uid)
 	ino.gid.Store(gid)
@@ -166,8 +124,14 @@ func (ino *Inode) evict() {
 	}
 	ino.mu.Lock()
 	defer ino.mu.Unlock()
-	ino.fs.used.Add(-ino.data.pages.Load())
-	ino.fs.inodes.Add(-1)
+	l := &ino.fs.limits
+	ino.reservePages(nil, -ino.data.pages.Load())
+	l.charge(nil, ino.uid.Load(), 0, -1)
+	space := int64(bogoInode)
+	for _, x := range ino.xattrs {
+		space += xattrSpace(x.name, x.value)
+	}
+	l.reserveInode(-space)
 	ino.fs.removed.Add(-1)
 }
 

@@ -156,7 +156,9 @@ func New(start time.Time) *Tree {
 }
 
 func (k *Tree) newFS(typ string) *FS {
-	return &FS{tree: k, dev: makedev(0, k.nextDev.Add(1)+0x20), typ: typ}
+	fs := &FS{tree: k, dev: makedev(0, k.nextDev.Add(1)+0x20), typ: typ}
+	fs.limits.inodeUsed.Store(bogoInode) // the root directory
+	return fs
 }
 
 // Root is the root directory of the first mount.

@@ -19,13 +19,13 @@ func prepareMode(t *Task, dir *Inode, mode, keep uint32) uint32 {
 }
 
 // create makes an inode and its name in the directory w.path. Tree.mu is held
-// for writing and every other check was made. ENOSPC: no inode is left.
+// for writing and every check was made. ENOSPC, EDQUOT.
 func (w *walker) create(name string, mode, keep uint32) (*Dentry, error) {
 	dir := w.path.Dentry.inode
-	if err := dir.fs.inodeLeft(); err != nil {
+	ino, err := w.newInode(dir, mode, keep)
+	if err != nil {
 		return nil, err
 	}
-	ino := w.newInode(dir, mode, keep)
 	d := &Dentry{name: strings.Clone(name), inode: ino}
 	dir.dir.add(w.path.Dentry, d)
 	if ino.isDir() {
@@ -35,8 +35,9 @@ func (w *walker) create(name string, mode, keep uint32) (*Dentry, error) {
 	return d, nil
 }
 
-// newInode makes an inode for the directory dir: inode_init_owner.
-func (w *walker) newInode(dir *Inode, mode, keep uint32) *Inode {
+// newInode makes an inode for the directory dir: __shmem_get_inode and
+// inode_init_owner. ENOSPC, EDQUOT.
+func (w *walker) newInode(dir *Inode, mode, keep uint32) (*Inode, error) {
 	if mode&sys.S_IFMT == sys.S_IFLNK {
 		mode = sys.S_IFLNK | 0o777
 	} else {
@@ -49,7 +50,15 @@ func (w *walker) newInode(dir *Inode, mode, keep uint32) *Inode {
 			mode |= sys.S_ISGID
 		}
 	}
-	return dir.fs.newInode(mode, w.t.Cred.Uid, gid, w.k.now(w.t))
+	l := &dir.fs.limits
+	if err := l.reserveInode(bogoInode); err != nil {
+		return nil, err
+	}
+	if err := l.charge(w.t, w.t.Cred.Uid, 0, 1); err != nil {
+		l.reserveInode(-bogoInode)
+		return nil, err
+	}
+	return dir.fs.newInode(mode, w.t.Cred.Uid, gid, w.k.now(w.t)), nil
 }
 
 // mayCreate is may_create for a name that does not exist.
@@ -243,8 +252,10 @@ func (k *Tree) Link(t *Task, oldpath, newpath string) error {
 	case n >= maxLinks:
 		return sys.EMLINK
 	}
-	if err := ino.fs.takeLink(); err != nil {
-		return err
+	if ino.nlink.Load() > 0 { // shmem_link: a name takes room
+		if err := ino.fs.limits.reserveInode(bogoInode); err != nil {
+			return err
+		}
 	}
 	now := k.now(t)
 	ino.nlink.Add(1)
@@ -323,7 +334,7 @@ func (w *walker) drop(d *Dentry) {
 		ino.unlinked()
 	default:
 		ino.nlink.Add(-1)
-		ino.fs.inodes.Add(-1) // see takeLink
+		ino.fs.limits.reserveInode(-bogoInode)
 	}
 	ino.evict()
 }

@@ -146,10 +146,10 @@ func (w *walker) tmpfile(dirfd Path, path string, mode uint32) error {
 	if dir.magic != nil {
 		return sys.EOPNOTSUPP
 	}
-	if err := dir.fs.inodeLeft(); err != nil {
+	ino, err := w.newInode(dir, sys.S_IFREG|mode&allModes, allModes)
+	if err != nil {
 		return err
 	}
-	ino := w.newInode(dir, sys.S_IFREG|mode&allModes, allModes)
 	ino.unlinked()
 	name := "#" + strconv.FormatUint(ino.ino, 10)
 	w.path = Path{p.Mount, &Dentry{name: name, parent: p.Dentry, inode: ino, removed: true}}

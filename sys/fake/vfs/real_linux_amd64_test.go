@@ -102,8 +102,11 @@ func (m *realMachine) remount(path string, flags MountFlags) error {
 	return m.owner.do(func() error { return unix.Mount("", "/BASE"+path, "", uintptr(flags)|unix.MS_REMOUNT, "") })
 }
 
-func (m *realMachine) limit(bytes int64) {
-	err := m.owner.do(func() error { return unix.Mount("", m.last, "", m.flags|unix.MS_REMOUNT, "size="+itoa(bytes)) })
+func (m *realMachine) limit(bytes int64) { m.option("size=" + itoa(bytes)) }
+func (m *realMachine) inodes(n int)      { m.option("nr_inodes=" + itoa(int64(n))) }
+
+func (m *realMachine) option(text string) {
+	err := m.owner.do(func() error { return unix.Mount("", m.last, "", m.flags|unix.MS_REMOUNT, text) })
 	if err != nil {
 		m.t.Fatal(err)
 	}

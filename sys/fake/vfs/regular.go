@@ -75,6 +75,7 @@ func (f *regular) write(t *Task, d *Description, p []byte, off int64) (n int, en
 		limit = t.Fsize
 	}
 	if uint64(off) >= limit {
+		t.Xfsz = t.Fsize <= maxBytes
 		return 0, off, sys.EFBIG
 	}
 	if left := limit - uint64(off); uint64(len(p)) > left {
@@ -93,7 +94,7 @@ func (f *regular) write(t *Task, d *Description, p []byte, off int64) (n int, en
 		}
 	}
 	ino.removePrivs(t.Cred)
-	n, err = ino.data.writeAt(ino.fs, p, off)
+	n, err = ino.writeAt(t, p, off)
 	end = off + int64(n)
 	if n > 0 {
 		err = nil // a short write: the next one gets the error
@@ -146,6 +147,7 @@ func (ino *Inode) truncate(t *Task, size int64) error {
 	old := ino.size.Load()
 	// inode_newsize_ok
 	if size > old && (uint64(size) > t.Fsize || size > maxBytes) {
+		t.Xfsz = uint64(size) > t.Fsize
 		return sys.EFBIG
 	}
 	if size < old && ino.seals&sys.F_SEAL_SHRINK != 0 || size > old && ino.seals&sys.F_SEAL_GROW != 0 {
@@ -153,7 +155,7 @@ func (ino *Inode) truncate(t *Task, size int64) error {
 	}
 	ino.removePrivs(t.Cred)
 	if size <= old { // what fallocate(2) made behind the end goes too
-		ino.data.truncate(ino.fs, size)
+		ino.dropBehind(size)
 	}
 	ino.size.Store(size)
 	ino.touchMC(ino.fs.tree.now(t))

@@ -28,7 +28,8 @@ func (k *Tree) Rename(t *Task, oldpath, newpath string, flags uint) error {
 		from: walker{k: k, t: t, write: true},
 		to:   walker{k: k, t: t, write: true},
 	}
-	if err := r.lookup(oldpath, newpath, flags); err != nil {
+	err := r.lookup(oldpath, newpath, flags)
+	if err != nil {
 		return err
 	}
 	if r.target != nil && r.target.inode == r.old.inode {
@@ -37,19 +38,20 @@ func (k *Tree) Rename(t *Task, oldpath, newpath string, flags uint) error {
 	if err := r.allowed(exchange); err != nil {
 		return err
 	}
-	switch {
-	case exchange:
+	if exchange {
 		r.exchange()
-	case flags&sys.RENAME_WHITEOUT != 0:
-		// shmem_whiteout comes first: there may be no room for it.
-		if err := r.old.inode.fs.inodeLeft(); err != nil {
+		return nil
+	}
+	var whiteout *Inode
+	if flags&sys.RENAME_WHITEOUT != 0 { // shmem_whiteout: before anything changes
+		if whiteout, err = r.from.newInode(r.from.path.Dentry.inode, sys.S_IFCHR, 0); err != nil {
 			return err
 		}
-		r.move()
-		_, err := r.from.create(r.from.last, sys.S_IFCHR, 0)
-		return err
-	default:
-		r.move()
+	}
+	r.move()
+	if whiteout != nil {
+		from := r.from.path.Dentry
+		from.inode.dir.add(from, &Dentry{name: strings.Clone(r.from.last), inode: whiteout})
 	}
 	return nil
 }

@@ -82,6 +82,7 @@ type machine interface {
 	mount(path string, flags MountFlags) error
 	remount(path string, flags MountFlags) error
 	limit(bytes int64) // of the filesystem mounted last
+	inodes(n int)      // the same
 	tick()             // time passes
 	close()            // ends its processes
 }
@@ -453,6 +454,13 @@ func (in *interp) do(line string) string {
 		return result(strconv.Quote(string(b[:max(n, 0)])), err)
 	case "removexattr":
 		return ok(p.Removexattr(args[0], args[1]))
+	case "inodes":
+		in.m.inodes(num(args[0]))
+		return "ok"
+	case "ffree":
+		var st sys.Statfs
+		err := p.Statfs(args[0], &st)
+		return result(fmt.Sprintf("%d/%d", st.Ffree, st.Files), err)
 	case "statfs":
 		var st sys.Statfs
 		err := p.Statfs(args[0], &st)
@@ -585,6 +593,7 @@ func (m *fakeMachine) remount(path string, flags MountFlags) error {
 }
 
 func (m *fakeMachine) limit(bytes int64) { m.last.fs.SetLimit(bytes) }
+func (m *fakeMachine) inodes(n int)      { m.last.fs.SetInodeLimit(n) }
 
 // fakeProcess is a task with a descriptor table.
 type fakeProcess struct {

@@ -77,16 +77,17 @@ func (f *regular) Fallocate(t *Task, mode uint32, off, n int64) error {
 		if ino.seals&sys.F_SEAL_WRITE != 0 {
 			return sys.EPERM
 		}
-		ino.data.punch(ino.fs, off, end)
+		ino.punch(off, end)
 	} else {
 		// inode_newsize_ok, though the size may be kept.
 		if end > ino.size.Load() && uint64(end) > t.Fsize {
+			t.Xfsz = true
 			return sys.EFBIG
 		}
 		if ino.seals&sys.F_SEAL_GROW != 0 && end > ino.size.Load() {
 			return sys.EPERM
 		}
-		if err := ino.data.allocate(ino.fs, off/pageSize, (end+pageSize-1)/pageSize); err != nil {
+		if err := ino.allocate(t, off/pageSize, (end+pageSize-1)/pageSize); err != nil {
 			return err
 		}
 		if mode&sys.FALLOC_FL_KEEP_SIZE == 0 && end > ino.size.Load() {
@@ -106,8 +107,9 @@ const mostPages = 1 << 20
 // allocate makes room for the pages from first to end, or for none. A page that
 // was made so is a hole to lseek(2) until it is written to, or until it is
 // allocated once more, which has tmpfs clear it.
-func (d *data) allocate(fs *FS, first, end int64) error {
-	if n := end - first; n > mostPages || fs.limit.Load() > 0 && n > fs.limit.Load() {
+func (ino *Inode) allocate(t *Task, first, end int64) error {
+	d, limit := &ino.data, ino.fs.limits.pages.Load()
+	if n := end - first; n > mostPages || limit > 0 && n > limit {
 		return sys.ENOSPC
 	}
 	var made []int64
@@ -115,12 +117,12 @@ func (d *data) allocate(fs *FS, first, end int64) error {
 		pg := d.allocated(i)
 		switch {
 		case pg == nil:
-			if err := fs.reserve(1); err != nil {
+			if err := ino.reservePages(t, 1); err != nil {
 				for _, i := range made {
 					d.setPage(i, nil)
 				}
 				d.pages.Add(-int64(len(made)))
-				fs.reserve(-int64(len(made)))
+				ino.reservePages(nil, -int64(len(made)))
 				return err
 			}
 			d.pages.Add(1)
@@ -140,7 +142,8 @@ func (d *data) allocate(fs *FS, first, end int64) error {
 
 // punch makes a hole from off to end, in bytes: whole pages are given back, of
 // others a part is cleared.
-func (d *data) punch(fs *FS, off, end int64) {
+func (ino *Inode) punch(off, end int64) {
+	d := &ino.data
 	first, last := (off+pageSize-1)/pageSize, end/pageSize // the whole pages
 	part := func(from, to int64) {
 		if pg := d.page(from / pageSize); pg != nil {
@@ -180,7 +183,7 @@ func (d *data) punch(fs *FS, off, end int64) {
 		}
 	}
 	d.pages.Add(-dropped)
-	fs.reserve(-dropped)
+	ino.reservePages(nil, -dropped)
 }
 
 // written reports whether page i is data to lseek(2).
@@ -234,14 +237,15 @@ func (m *Mount) statfs(st *sys.Statfs, ino *Inode) {
 		simpleStatfs(st, sys.PROC_SUPER_MAGIC)
 	case fs.typ == "tmpfs":
 		simpleStatfs(st, sys.TMPFS_MAGIC)
-		if limit := fs.limit.Load(); limit > 0 {
-			st.Blocks = uint64(limit)
-			st.Bfree = uint64(max(limit-fs.used.Load(), 0))
+		l := &fs.limits
+		if pages := l.pages.Load(); pages > 0 {
+			st.Blocks = uint64(pages)
+			st.Bfree = uint64(max(pages-l.used.Load(), 0))
 			st.Bavail = st.Bfree
 		}
-		if limit := fs.inodeLimit.Load(); limit > 0 {
-			st.Files = uint64(limit)
-			st.Ffree = uint64(max(limit-fs.inodes.Load(), 0))
+		if inodes := l.inodes.Load(); inodes > 0 {
+			st.Files = uint64(inodes / bogoInode)
+			st.Ffree = uint64(max(inodes-l.inodeUsed.Load(), 0) / bogoInode)
 		}
 	default:
 		panic("vfs: statfs of a filesystem of type " + fs.typ)

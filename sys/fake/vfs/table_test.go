@@ -954,6 +954,77 @@ var table = []struct{ name, script string }{
 		remount /m ro
 		statfs m/g -> 4/4/5 0x1021
 	`},
+	{"no_inodes", `
+		mkdir m
+		mount /m rw
+		inodes 6
+		ffree m -> 5/6
+		put m/f 644 x
+		mkdir m/d
+		symlink x m/l
+		link m/f m/g
+		ffree m -> 1/6
+		mknod m/q 10644
+		ffree m -> 0/6
+		put m/n 644 -> ENOSPC
+		try m/n w|creat 644 -> ENOSPC
+		try m/f w|creat 644
+		try m w|tmpfile 600 -> ENOSPC
+		mkdir m/n -> ENOSPC
+		mkdir m/d -> EEXIST
+		symlink x m/n -> ENOSPC
+		link m/f m/n -> ENOSPC
+		mknod m/n 10644 -> ENOSPC
+		rename m/f m/n whiteout -> ENOSPC
+		rename m/f m/g whiteout
+		rename m/l m/q whiteout -> ENOSPC
+		rename m/l m/q
+		ls m -> ..:4 .:4 d:4 f:8 g:8 q:10
+		ffree m -> 1/6
+		rename m/f m/h
+		ls m -> ..:4 .:4 d:4 g:8 h:8 q:10
+		unlink m/g
+		ffree m -> 2/6
+		open fd m/h r
+		unlink m/h
+		ffree m -> 2/6
+		close fd
+		ffree m -> 3/6
+		open dd m/d r|dir
+		rmdir m/d
+		ffree m -> 3/6
+		close dd
+		ffree m -> 4/6
+		open t m w|tmpfile 600
+		ffree m -> 3/6
+		close t
+		ffree m -> 4/6
+		as u 1000 1000
+		mkdir m/x -> EACCES
+	`},
+	{"no_room_for_xattrs", `
+		mkdir m
+		mount /m rw
+		inodes 4
+		put m/f 644 x
+		setxattr m/f user.x {v*2003} -> ENOSPC
+		setxattr m/f user.x {v*2002}
+		ffree m -> 0/4
+		setxattr m/f user.x 1 -> ENOSPC
+		put m/g 644 -> ENOSPC
+		removexattr m/f user.x
+		ffree m -> 2/4
+		setxattr m/f user.x {v*978}
+		ffree m -> 1/4
+		setxattr m/f user.y 1
+		ffree m -> 0/4
+		setxattr m/f user.x {v*900}
+		ffree m -> 1/4
+		put m/g 644
+		setxattr m/g user.x 1 -> ENOSPC
+		unlink m/f
+		ffree m -> 2/4
+	`},
 	{"no_space", `
 		mkdir m
 		mount /m rw

@@ -14,6 +14,10 @@ type xattr struct {
 	value []byte
 }
 
+// xattrSpace is simple_xattr_space: what an attribute takes of the room for
+// inodes.
+func xattrSpace(name string, value []byte) int64 { return int64(40 + len(value) + len(name)) }
+
 func (ino *Inode) findXattr(name string) (int, bool) {
 	return slices.BinarySearchFunc(ino.xattrs, name, func(x xattr, name string) int { return strings.Compare(x.name, name) })
 }
@@ -213,13 +217,21 @@ func (p Path) setxattr(t *Task, name string, value []byte, flags int) error {
 	ino := p.Dentry.inode
 	ino.mu.Lock()
 	defer ino.mu.Unlock()
+	l := &ino.fs.limits
+	space := xattrSpace(name, value)
+	if err := l.reserveInode(space); err != nil { // also when it replaces another
+		return err
+	}
 	i, found := ino.findXattr(name)
 	switch {
 	case found && flags&sys.XATTR_CREATE != 0:
+		l.reserveInode(-space)
 		return sys.EEXIST
 	case !found && flags&sys.XATTR_REPLACE != 0:
+		l.reserveInode(-space)
 		return sys.ENODATA
 	case found:
+		l.reserveInode(-xattrSpace(name, ino.xattrs[i].value))
 		ino.xattrs[i].value = slices.Clone(value)
 	default:
 		ino.xattrs = slices.Insert(ino.xattrs, i, xattr{strings.Clone(name), slices.Clone(value)})
@@ -274,6 +286,7 @@ func (p Path) removexattr(t *Task, name string) error {
 	if !found {
 		return sys.ENODATA
 	}
+	ino.fs.limits.reserveInode(-xattrSpace(name, ino.xattrs[i].value))
 	ino.xattrs = slices.Delete(ino.xattrs, i, i+1)
 	ino.touchC(ino.fs.tree.now(t))
 	return nil
