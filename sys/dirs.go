@@ -21,6 +21,13 @@ type Dirs interface {
 	Renameat2(oldpath, newpath string, flags uint) error
 	// Link is link(2): oldpath is not followed when it is a symlink.
 	Link(oldpath, newpath string) error
+	// Linkat is linkat(2). flags may be AT_SYMLINK_FOLLOW and, with which an empty
+	// oldpath is olddirfd itself, AT_EMPTY_PATH: so a file of O_TMPFILE gets its
+	// name. ENOENT: that file has lost its last name, was opened with O_EXCL, or,
+	// with AT_EMPTY_PATH and without CAP_DAC_READ_SEARCH, olddirfd was not opened
+	// with the very credentials that the caller has. Those are a thread's on Linux:
+	// after Setresuid and its like, /proc/self/fd/N with AT_SYMLINK_FOLLOW is safer.
+	Linkat(olddirfd int, oldpath string, newdirfd int, newpath string, flags int) error
 	// Symlink is symlink(2).
 	Symlink(target, linkpath string) error
 	// Readlink is readlink(2), never truncated. EINVAL: not a symlink.
@@ -57,6 +64,8 @@ type Attrs interface {
 	Fchown(fd, uid, gid int) error
 	// Utimensat is utimensat(2) with AT_FDCWD; flags may be AT_SYMLINK_NOFOLLOW.
 	Utimensat(path string, atime, mtime Timespec, flags int) error
+	// Futimens is utimensat(2) of a descriptor: futimens(3). EBADF: also of O_PATH.
+	Futimens(fd int, atime, mtime Timespec) error
 	// Faccessat is faccessat2(2) with AT_FDCWD; mode is R_OK|W_OK|X_OK or F_OK,
 	// checked with the real ids, or the effective ones with AT_EACCESS.
 	Faccessat(path string, mode uint32, flags int) error

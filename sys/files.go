@@ -135,6 +135,7 @@ const (
 	AT_FDCWD            = -0x64
 	AT_SYMLINK_NOFOLLOW = 0x100
 	AT_REMOVEDIR        = 0x200
+	AT_SYMLINK_FOLLOW   = 0x400 // of linkat(2), which does not otherwise
 	AT_EMPTY_PATH       = 0x1000
 )
 

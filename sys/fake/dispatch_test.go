@@ -151,6 +151,39 @@ func TestFileCalls(t *testing.T) {
 	})
 }
 
+// A file without a name gets one from who has opened it, or through /proc.
+func TestNameForTmpfile(t *testing.T) {
+	m := boot(t, fake.Config{})
+	m.MkdirAll("/d", 0o777, 0, 0)
+	exits(t, m, func(s sys.Sys) int {
+		open := func() int {
+			fd, err := s.Open("/d", sys.O_TMPFILE|sys.O_WRONLY, 0o600)
+			ok(t, "open", err)
+			return fd
+		}
+		roots := open()
+		ok(t, "setresuid", s.Setresuid(7, 7, 7))
+		want(t, "linkat of root's", s.Linkat(roots, "", sys.AT_FDCWD, "/d/a", sys.AT_EMPTY_PATH), sys.ENOENT)
+		fd := open()
+		ok(t, "linkat", s.Linkat(fd, "", sys.AT_FDCWD, "/d/a", sys.AT_EMPTY_PATH))
+		fd = open()
+		proc := "/proc/self/fd/" + strconv.Itoa(fd)
+		want(t, "linkat of a magic link itself", s.Linkat(sys.AT_FDCWD, proc, sys.AT_FDCWD, "/d/b", 0), sys.EXDEV)
+		ok(t, "linkat by /proc", s.Linkat(sys.AT_FDCWD, proc, sys.AT_FDCWD, "/d/b", sys.AT_SYMLINK_FOLLOW))
+		var st sys.Stat
+		ok(t, "fstat", s.Fstat(fd, &st))
+		if st.Nlink != 1 {
+			t.Errorf("%d names", st.Nlink)
+		}
+		ok(t, "futimens", s.Futimens(fd, sys.Timespec{Sec: 1}, sys.Timespec{Sec: 2}))
+		ok(t, "stat", s.Stat("/d/b", &st))
+		if st.Atim.Sec != 1 || st.Mtim.Sec != 2 {
+			t.Errorf("times %v %v", st.Atim, st.Mtim)
+		}
+		return 0
+	})
+}
+
 // access(2) looks with the real ids, and with AT_EACCESS with the effective ones.
 func TestAccessUsesRealIDs(t *testing.T) {
 	m := boot(t, fake.Config{})

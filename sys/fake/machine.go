@@ -259,7 +259,7 @@ func (m *Machine) Start(spec ProcSpec) (pid int, err error) {
 	p.pgid, p.sid = p.pid, p.pid
 	p.fds.setLimit(p.limits[sys.RLIMIT_NOFILE].Cur)
 	for _, d := range std {
-		d.Count(&m.files)
+		d.Opened(a.cred.vfs, &m.files)
 		p.fds.install(d, false, 0)
 	}
 	m.startProgram(p, prog)

@@ -112,6 +112,42 @@ func (t *thread) Link(oldpath, newpath string) (err error) {
 	return t.tree().Link(&t.task, oldpath, newpath)
 }
 
+func (t *thread) Linkat(olddirfd int, oldpath string, newdirfd int, newpath string, flags int) (err error) {
+	t.enter("linkat", olddirfd, uint64(newdirfd), uint64(flags))
+	defer t.leave(nil, &err)
+	t.note(oldpath)
+	t.note(newpath)
+	if err := vfs.CheckLinkat(flags); err != nil {
+		return err
+	}
+	olddir, err := t.linkFrom(olddirfd, oldpath, flags)
+	if err != nil {
+		return err
+	}
+	newdir, newErr := t.at(newdirfd, newpath)
+	return t.tree().Linkat(&t.task, olddir, oldpath, newdir, newErr, newpath, flags)
+}
+
+// linkFrom is where linkat(2) starts to look for what it links.
+func (t *thread) linkFrom(dirfd int, path string, flags int) (place vfs.Path, err error) {
+	if flags&sys.AT_EMPTY_PATH == 0 || dirfd == sys.AT_FDCWD || len(path) >= sys.PATH_MAX || path != "" && path[0] == '/' {
+		return t.at(dirfd, path)
+	}
+	err = t.with(dirfd, func(d *vfs.Description) error {
+		place = d.Path
+		if err := d.CheckEmpty(&t.task); err != nil {
+			return err
+		}
+		if place.Dentry == nil {
+			if place = t.tree().Nowhere(); path != "" {
+				return sys.ENOTDIR
+			}
+		}
+		return nil
+	})
+	return place, err
+}
+
 func (t *thread) Symlink(target, linkpath string) (err error) {
 	t.enter("symlink", -1)
 	defer t.leave(nil, &err)
@@ -177,6 +213,18 @@ func (t *thread) Utimensat(path string, atime, mtime sys.Timespec, flags int) (e
 	defer t.leave(nil, &err)
 	t.note(path)
 	return t.tree().Utimensat(&t.task, path, atime, mtime, flags)
+}
+
+func (t *thread) Futimens(fd int, atime, mtime sys.Timespec) (err error) {
+	t.enter("utimensat", fd, uint64(atime.Sec), uint64(atime.Nsec), uint64(mtime.Sec), uint64(mtime.Nsec))
+	defer t.leave(nil, &err)
+	if atime.Nsec == sys.UTIME_OMIT && mtime.Nsec == sys.UTIME_OMIT {
+		return nil // whatever fd is
+	}
+	if fd == sys.AT_FDCWD {
+		return sys.EFAULT // a path is wanted then
+	}
+	return t.with(fd, func(d *vfs.Description) error { return d.Futimens(&t.task, atime, mtime) })
 }
 
 func (t *thread) Faccessat(path string, mode uint32, flags int) (err error) {

@@ -29,7 +29,7 @@ func (t *thread) tooManyFiles(n int) error {
 // install gives d a descriptor in the caller's table; without one to give, d is
 // closed again.
 func (t *thread) install(d *vfs.Description, cloexec bool) (int, error) {
-	d.Count(&t.p.m.files)
+	d.Opened(t.task.Cred, &t.p.m.files)
 	fd, err := t.p.fds.install(d, cloexec, 0)
 	if err != nil {
 		d.Decref(&t.task)

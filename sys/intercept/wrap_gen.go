@@ -34,6 +34,7 @@ var ops = []Op{
 	{Name: "rename", Role: "Dirs", Fails: true, Path: true},
 	{Name: "renameat2", Role: "Dirs", Fails: true, Path: true},
 	{Name: "link", Role: "Dirs", Fails: true, Path: true},
+	{Name: "linkat", Role: "Dirs", Fails: true, Path: true},
 	{Name: "symlink", Role: "Dirs", Fails: true, Path: true},
 	{Name: "readlink", Role: "Dirs", Fails: true, Path: true},
 	{Name: "mknod", Role: "Dirs", Fails: true, Path: true},
@@ -45,6 +46,7 @@ var ops = []Op{
 	{Name: "lchown", Role: "Attrs", Fails: true, Path: true},
 	{Name: "fchown", Role: "Attrs", Fails: true},
 	{Name: "utimensat", Role: "Attrs", Fails: true, Path: true},
+	{Name: "futimens", Role: "Attrs", Fails: true},
 	{Name: "faccessat2", Role: "Attrs", Fails: true, Path: true},
 	{Name: "umask", Role: "Attrs"},
 	{Name: "fallocate", Role: "Space", Fails: true},
@@ -438,6 +440,16 @@ func (h *handle) Link(oldpath string, newpath string) (err error) {
 	return fail(call)
 }
 
+func (h *handle) Linkat(olddirfd int, oldpath string, newdirfd int, newpath string, flags int) (err error) {
+	call := h.call("linkat", oldpath, olddirfd)
+	call.Args = []sys.Arg{{Name: "olddirfd", Value: olddirfd}, {Name: "oldpath", Value: oldpath}, {Name: "newdirfd", Value: newdirfd}, {Name: "newpath", Value: newpath}, {Name: "flags", Value: flags}}
+	h.do(call, func() {
+		err = h.s.Linkat(olddirfd, oldpath, newdirfd, newpath, flags)
+		call.Errno = errno(err)
+	})
+	return fail(call)
+}
+
 func (h *handle) Symlink(target string, linkpath string) (err error) {
 	call := h.call("symlink", linkpath, -1)
 	call.Args = []sys.Arg{{Name: "target", Value: target}, {Name: "linkpath", Value: linkpath}}
@@ -547,6 +559,16 @@ func (h *handle) Utimensat(path string, atime sys.Timespec, mtime sys.Timespec, 
 	call.Args = []sys.Arg{{Name: "path", Value: path}, {Name: "atime", Value: atime}, {Name: "mtime", Value: mtime}, {Name: "flags", Value: flags}}
 	h.do(call, func() {
 		err = h.s.Utimensat(path, atime, mtime, flags)
+		call.Errno = errno(err)
+	})
+	return fail(call)
+}
+
+func (h *handle) Futimens(fd int, atime sys.Timespec, mtime sys.Timespec) (err error) {
+	call := h.call("futimens", "", fd)
+	call.Args = []sys.Arg{{Name: "fd", Value: fd}, {Name: "atime", Value: atime}, {Name: "mtime", Value: mtime}}
+	h.do(call, func() {
+		err = h.s.Futimens(fd, atime, mtime)
 		call.Errno = errno(err)
 	})
 	return fail(call)

@@ -1453,6 +1453,44 @@ func (c *MockSysFutexWakePrivateCall) DoAndReturn(f func(*uint32, int) int) *Moc
 	return c
 }
 
+// Futimens mocks base method.
+func (m *MockSys) Futimens(fd int, atime, mtime sys.Timespec) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Futimens", fd, atime, mtime)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Futimens indicates an expected call of Futimens.
+func (mr *MockSysMockRecorder) Futimens(fd, atime, mtime any) *MockSysFutimensCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Futimens", reflect.TypeOf((*MockSys)(nil).Futimens), fd, atime, mtime)
+	return &MockSysFutimensCall{Call: call}
+}
+
+// MockSysFutimensCall wrap *gomock.Call
+type MockSysFutimensCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockSysFutimensCall) Return(arg0 error) *MockSysFutimensCall {
+	c.Call = c.Call.Return(arg0)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockSysFutimensCall) Do(f func(int, sys.Timespec, sys.Timespec) error) *MockSysFutimensCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockSysFutimensCall) DoAndReturn(f func(int, sys.Timespec, sys.Timespec) error) *MockSysFutimensCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
 // Getcwd mocks base method.
 func (m *MockSys) Getcwd() (string, error) {
 	m.ctrl.T.Helper()
@@ -2185,6 +2223,44 @@ func (c *MockSysLinkCall) Do(f func(string, string) error) *MockSysLinkCall {
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
 func (c *MockSysLinkCall) DoAndReturn(f func(string, string) error) *MockSysLinkCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
+// Linkat mocks base method.
+func (m *MockSys) Linkat(olddirfd int, oldpath string, newdirfd int, newpath string, flags int) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Linkat", olddirfd, oldpath, newdirfd, newpath, flags)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Linkat indicates an expected call of Linkat.
+func (mr *MockSysMockRecorder) Linkat(olddirfd, oldpath, newdirfd, newpath, flags any) *MockSysLinkatCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Linkat", reflect.TypeOf((*MockSys)(nil).Linkat), olddirfd, oldpath, newdirfd, newpath, flags)
+	return &MockSysLinkatCall{Call: call}
+}
+
+// MockSysLinkatCall wrap *gomock.Call
+type MockSysLinkatCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockSysLinkatCall) Return(arg0 error) *MockSysLinkatCall {
+	c.Call = c.Call.Return(arg0)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockSysLinkatCall) Do(f func(int, string, int, string, int) error) *MockSysLinkatCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockSysLinkatCall) DoAndReturn(f func(int, string, int, string, int) error) *MockSysLinkatCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }
@@ -5769,6 +5845,44 @@ func (c *MockDirsLinkCall) DoAndReturn(f func(string, string) error) *MockDirsLi
 	return c
 }
 
+// Linkat mocks base method.
+func (m *MockDirs) Linkat(olddirfd int, oldpath string, newdirfd int, newpath string, flags int) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Linkat", olddirfd, oldpath, newdirfd, newpath, flags)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Linkat indicates an expected call of Linkat.
+func (mr *MockDirsMockRecorder) Linkat(olddirfd, oldpath, newdirfd, newpath, flags any) *MockDirsLinkatCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Linkat", reflect.TypeOf((*MockDirs)(nil).Linkat), olddirfd, oldpath, newdirfd, newpath, flags)
+	return &MockDirsLinkatCall{Call: call}
+}
+
+// MockDirsLinkatCall wrap *gomock.Call
+type MockDirsLinkatCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockDirsLinkatCall) Return(arg0 error) *MockDirsLinkatCall {
+	c.Call = c.Call.Return(arg0)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockDirsLinkatCall) Do(f func(int, string, int, string, int) error) *MockDirsLinkatCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockDirsLinkatCall) DoAndReturn(f func(int, string, int, string, int) error) *MockDirsLinkatCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
 // Lstat mocks base method.
 func (m *MockDirs) Lstat(path string, st *sys.Stat) error {
 	m.ctrl.T.Helper()
@@ -6398,6 +6512,44 @@ func (c *MockAttrsFstatatCall) Do(f func(int, string, *sys.Stat, int) error) *Mo
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
 func (c *MockAttrsFstatatCall) DoAndReturn(f func(int, string, *sys.Stat, int) error) *MockAttrsFstatatCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
+// Futimens mocks base method.
+func (m *MockAttrs) Futimens(fd int, atime, mtime sys.Timespec) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Futimens", fd, atime, mtime)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Futimens indicates an expected call of Futimens.
+func (mr *MockAttrsMockRecorder) Futimens(fd, atime, mtime any) *MockAttrsFutimensCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Futimens", reflect.TypeOf((*MockAttrs)(nil).Futimens), fd, atime, mtime)
+	return &MockAttrsFutimensCall{Call: call}
+}
+
+// MockAttrsFutimensCall wrap *gomock.Call
+type MockAttrsFutimensCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockAttrsFutimensCall) Return(arg0 error) *MockAttrsFutimensCall {
+	c.Call = c.Call.Return(arg0)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockAttrsFutimensCall) Do(f func(int, sys.Timespec, sys.Timespec) error) *MockAttrsFutimensCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockAttrsFutimensCall) DoAndReturn(f func(int, sys.Timespec, sys.Timespec) error) *MockAttrsFutimensCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }

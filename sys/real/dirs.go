@@ -82,6 +82,10 @@ func (*thread) Link(oldpath, newpath string) error {
 	return twoPaths(unix.SYS_LINKAT, cwd, oldpath, cwd, newpath, 0)
 }
 
+func (*thread) Linkat(olddirfd int, oldpath string, newdirfd int, newpath string, flags int) error {
+	return twoPaths(unix.SYS_LINKAT, olddirfd, oldpath, newdirfd, newpath, uintptr(flags))
+}
+
 // twoPaths calls a system call (adir, a, bdir, b, flags).
 func twoPaths(nr uintptr, adir int, a string, bdir int, b string, flags uintptr) error {
 	var abuf, bbuf pathBuf
@@ -161,6 +165,12 @@ func (*thread) Utimensat(path string, atime, mtime sys.Timespec, flags int) erro
 	}
 	ts := [2]sys.Timespec{atime, mtime}
 	_, _, e := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(cwd), uintptr(unsafe.Pointer(p)), uintptr(unsafe.Pointer(&ts)), uintptr(flags), 0, 0)
+	return errOf(e)
+}
+
+func (*thread) Futimens(fd int, atime, mtime sys.Timespec) error {
+	ts := [2]sys.Timespec{atime, mtime}
+	_, _, e := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(fd), 0, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
 	return errOf(e)
 }
 

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -24,6 +25,32 @@ func openRW(t testing.TB, s sys.Sys, path string) int {
 	ok(t, err)
 	closing(t, s, fd)
 	return fd
+}
+
+// A file without a name gets one: from who has opened it, and through /proc.
+func TestNameForTmpfile(t *testing.T) {
+	s, dir := New(), t.TempDir()
+	for i, by := range []struct {
+		path  func(fd int) (int, string)
+		flags int
+	}{
+		{func(fd int) (int, string) { return fd, "" }, sys.AT_EMPTY_PATH},
+		{func(fd int) (int, string) { return sys.AT_FDCWD, "/proc/self/fd/" + strconv.Itoa(fd) }, sys.AT_SYMLINK_FOLLOW},
+	} {
+		fd, err := s.Open(dir, sys.O_TMPFILE|sys.O_WRONLY|sys.O_CLOEXEC, 0o600)
+		ok(t, err)
+		closing(t, s, fd)
+		name := filepath.Join(dir, strconv.Itoa(i))
+		olddirfd, oldpath := by.path(fd)
+		fails(t, s.Linkat(olddirfd, oldpath, sys.AT_FDCWD, dir, by.flags), sys.EEXIST)
+		ok(t, s.Linkat(olddirfd, oldpath, sys.AT_FDCWD, name, by.flags))
+		ok(t, s.Futimens(fd, sys.Timespec{Sec: 1}, sys.Timespec{Sec: 2}))
+		var st sys.Stat
+		ok(t, s.Stat(name, &st))
+		if st.Nlink != 1 || st.Atim.Sec != 1 || st.Mtim.Sec != 2 {
+			t.Errorf("%+v", st)
+		}
+	}
 }
 
 func TestReadWrite(t *testing.T) {

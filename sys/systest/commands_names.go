@@ -125,7 +125,11 @@ var nameCommands = map[string]command{
 	"rename2": func(a *agent, w args) string {
 		return ok(a.s.Renameat2(w.str(0), w.str(1), uint(w.flags(2, renameFlags))))
 	},
-	"link":     func(a *agent, w args) string { return ok(a.s.Link(w.str(0), w.str(1))) },
+	"link": func(a *agent, w args) string { return ok(a.s.Link(w.str(0), w.str(1))) },
+	// linkat DIRFD PATH DIRFD PATH [FLAGS]
+	"linkat": func(a *agent, w args) string {
+		return ok(a.s.Linkat(a.fd(w.str(0)), w.str(1), a.fd(w.str(2)), w.str(3), w.optFlags(4, atFlags)))
+	},
 	"symlink":  func(a *agent, w args) string { return ok(a.s.Symlink(w.str(0), w.str(1))) },
 	"readlink": func(a *agent, w args) string { return val(a.s.Readlink(w.str(0))) },
 	// mknod PATH TYPE|MODE MODE [DEV]
@@ -271,6 +275,10 @@ var attrCommands = map[string]command{
 	"utimes": func(a *agent, w args) string {
 		return ok(a.s.Utimensat(w.str(0), stamp(w.str(1)), stamp(w.str(2)), w.optFlags(3, atFlags)))
 	},
+	// futimens FD ATIME MTIME
+	"futimens": func(a *agent, w args) string {
+		return ok(a.s.Futimens(a.fd(w.str(0)), stamp(w.str(1)), stamp(w.str(2))))
+	},
 	"times": func(a *agent, w args) string {
 		var st sys.Stat
 		err := a.s.Lstat(w.str(0), &st)
@@ -350,7 +358,7 @@ const tick = 11 * time.Millisecond
 
 var atFlags = map[string]int{
 	"nofollow": sys.AT_SYMLINK_NOFOLLOW, "eaccess": sys.AT_EACCESS, "empty": sys.AT_EMPTY_PATH, "automount": sys.AT_NO_AUTOMOUNT,
-	"force": sys.AT_STATX_FORCE_SYNC, "dont": sys.AT_STATX_DONT_SYNC, "badflag": 1 << 18,
+	"force": sys.AT_STATX_FORCE_SYNC, "dont": sys.AT_STATX_DONT_SYNC, "follow": sys.AT_SYMLINK_FOLLOW, "badflag": 1 << 18,
 }
 
 var statxMasks = map[string]int{

@@ -145,7 +145,7 @@ func TestRealAsNobody(t *testing.T) {
 }
 
 // aboutFiles are the files of cases that depend on the filesystem.
-var aboutFiles = []string{"attrs.txt", "data.txt", "locks.txt", "names.txt", "open.txt", "openat2.txt", "path.txt", "rename.txt", "space.txt", "statx.txt", "special.txt", "times.txt", "xattr.txt"}
+var aboutFiles = []string{"attrs.txt", "data.txt", "link.txt", "locks.txt", "names.txt", "open.txt", "openat2.txt", "path.txt", "rename.txt", "space.txt", "statx.txt", "special.txt", "times.txt", "xattr.txt"}
 
 // runOn runs the suite as a user: all of it on one filesystem, and on others
 // what depends on them.

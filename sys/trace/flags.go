@@ -102,6 +102,9 @@ var decoders = map[string]func(c *sys.Call, v int) string{
 	"getxattr.atflags":      bits(atFlags),
 	"listxattr.atflags":     bits(atFlags),
 	"removexattr.atflags":   bits(atFlags),
+	"linkat.olddirfd":       plain(fd),
+	"linkat.newdirfd":       plain(fd),
+	"linkat.flags":          bits(statFlags),
 	"newfstatat.dirfd":      plain(fd),
 	"newfstatat.flags":      bits(statFlags),
 	"statx.dirfd":           plain(fd),
@@ -220,6 +223,7 @@ var (
 		{sys.ST_NOSYMFOLLOW, "ST_NOSYMFOLLOW"}, {sys.ST_VALID, "ST_VALID"},
 	}
 	statFlags = names{
+		{sys.AT_SYMLINK_FOLLOW, "AT_SYMLINK_FOLLOW"},
 		{sys.AT_SYMLINK_NOFOLLOW, "AT_SYMLINK_NOFOLLOW"}, {sys.AT_EMPTY_PATH, "AT_EMPTY_PATH"}, {sys.AT_NO_AUTOMOUNT, "AT_NO_AUTOMOUNT"},
 		{sys.AT_STATX_FORCE_SYNC, "AT_STATX_FORCE_SYNC"}, {sys.AT_STATX_DONT_SYNC, "AT_STATX_DONT_SYNC"},
 	}

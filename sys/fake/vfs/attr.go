@@ -176,7 +176,25 @@ func (k *Tree) Utimensat(t *Task, path string, atime, mtime sys.Timespec, flags 
 	if err != nil {
 		return err
 	}
-	// vfs_utimes
+	return k.utimes(t, p, atime, mtime)
+}
+
+// Futimens is utimensat(2) of a descriptor: do_utimes_fd.
+func (d *Description) Futimens(t *Task, atime, mtime sys.Timespec) error {
+	switch {
+	case d.IsPath():
+		return sys.EBADF
+	case d.Path.Dentry == nil:
+		return sys.ENOSYS // a socket takes it, and an anonymous inode does not
+	}
+	k := d.Path.Dentry.inode.fs.tree
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.utimes(t, d.Path, atime, mtime)
+}
+
+// utimes is vfs_utimes.
+func (k *Tree) utimes(t *Task, p Path, atime, mtime sys.Timespec) error {
 	for _, ts := range [2]sys.Timespec{atime, mtime} {
 		if ts.Nsec != sys.UTIME_NOW && ts.Nsec != sys.UTIME_OMIT && (ts.Nsec < 0 || ts.Nsec > 999_999_999) {
 			return sys.EINVAL

@@ -110,10 +110,11 @@ type Description struct {
 	File File
 	Path Path // zero for files without a name: sockets, epoll
 
-	flags atomic.Int32 // of open(2), without those that only matter to open itself
-	refs  atomic.Int32
-	locks fileLocks // for a Description without an inode
-	count atomic.Pointer[atomic.Int64]
+	flags  atomic.Int32 // of open(2), without those that only matter to open itself
+	refs   atomic.Int32
+	locks  fileLocks // for a Description without an inode
+	count  atomic.Pointer[atomic.Int64]
+	opener *Cred // f_cred of Linux; see Opened
 
 	mu  sync.Mutex
 	pos int64
@@ -128,10 +129,11 @@ func NewDescription(f File, flags int) *Description {
 	return d
 }
 
-// Count adds the description to a number of open files, once, until its last
-// reference is gone.
-func (d *Description) Count(n *atomic.Int64) {
+// Opened says, once, who has made the description, and adds it to a number of open
+// files until its last reference is gone.
+func (d *Description) Opened(by *Cred, n *atomic.Int64) {
 	if d.count.CompareAndSwap(nil, n) {
+		d.opener = by
 		n.Add(1)
 	}
 }

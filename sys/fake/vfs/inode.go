@@ -51,6 +51,8 @@ type Inode struct {
 	opens atomic.Int32 // descriptions and processes that keep the inode alive
 	gone  atomic.Bool  // its space was given back
 
+	linkable bool // I_LINKABLE, guarded by Tree.mu: without a name it may get one
+
 	execs   atomic.Int32 // processes that run it
 	writers atomic.Int32 // descriptions that can write it
 
@@ -119,11 +121,14 @@ func (ino *Inode) unlinked() {
 
 // evict gives the space back once no name and no description is left.
 func (ino *Inode) evict() {
-	if ino.nlink.Load() > 0 || ino.opens.Load() > 0 || ino.gone.Swap(true) {
+	if ino.nlink.Load() > 0 || ino.opens.Load() > 0 {
 		return
 	}
 	ino.mu.Lock()
 	defer ino.mu.Unlock()
+	if ino.nlink.Load() > 0 || ino.opens.Load() > 0 || ino.gone.Swap(true) {
+		return
+	}
 	l := &ino.fs.limits
 	ino.reservePages(nil, -ino.data.pages.Load())
 	l.charge(nil, ino.uid.Load(), 0, -1)

@@ -100,7 +100,15 @@ func (w *walker) mayDelete(dir Path, victim *Dentry, isdir bool) error {
 // lookupCreate is filename_create: it finds the directory of a name that is to
 // be made. isdir: the new file is a directory, which may be named with a slash.
 func (w *walker) lookupCreate(path string, isdir bool) error {
-	if err := w.lookupParent(path); err != nil {
+	return w.lookupCreateAt(Path{}, path, isdir)
+}
+
+// lookupCreateAt is lookupCreate from base; the zero Path is AT_FDCWD.
+func (w *walker) lookupCreateAt(base Path, path string, isdir bool) error {
+	if err := w.start(base, path); err != nil {
+		return err
+	}
+	if err := w.linkPath(path); err != nil {
 		return err
 	}
 	if w.kind != lastNorm {
@@ -216,66 +224,6 @@ func (k *Tree) Readlink(t *Task, path string) (link string, err error) {
 	}
 	w.unlocked(func() { link, err = ino.magic.Text(t) })
 	return link, err
-}
-
-// maxLinks is ext4's limit on the names of a file, EXT4_LINK_MAX.
-const maxLinks = 65000
-
-// Link is link(2). A symlink as oldpath is itself linked.
-func (k *Tree) Link(t *Task, oldpath, newpath string) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	ow := walker{k: k, t: t, write: true}
-	old, err := ow.lookup(Path{}, oldpath)
-	if err != nil {
-		return err
-	}
-	w := walker{k: k, t: t, write: true}
-	if err := w.lookupCreate(newpath, false); err != nil {
-		return err
-	}
-	if old.Mount != w.path.Mount {
-		return sys.EXDEV
-	}
-	ino := old.Dentry.inode
-	if k.ProtectedHardlinks && !mayLinkat(t, old, ino) {
-		return sys.EPERM
-	}
-	if err := w.mayCreate(w.path); err != nil {
-		return err
-	}
-	switch n := ino.nlink.Load(); {
-	case ino.isDir():
-		return sys.EPERM
-	case n == 0:
-		return sys.ENOENT
-	case n >= maxLinks:
-		return sys.EMLINK
-	}
-	if ino.nlink.Load() > 0 { // shmem_link: a name takes room
-		if err := ino.fs.limits.reserveInode(bogoInode); err != nil {
-			return err
-		}
-	}
-	now := k.now(t)
-	ino.nlink.Add(1)
-	ino.touchC(now)
-	dir := w.path.Dentry
-	dir.inode.dir.add(dir, &Dentry{name: strings.Clone(w.last), inode: ino})
-	dir.inode.touchMC(now)
-	return nil
-}
-
-// mayLinkat is may_linkat: the sysctl protected_hardlinks.
-func mayLinkat(t *Task, p Path, ino *Inode) bool {
-	if ino.ownerOrCapable(t.Cred) {
-		return true
-	}
-	// safe_hardlink_source
-	mode := ino.mode.Load()
-	const sgidExec = sys.S_ISGID | 0o010
-	return mode&sys.S_IFMT == sys.S_IFREG && mode&sys.S_ISUID == 0 && mode&sgidExec != sgidExec &&
-		ino.permission(t, p.Mount, mayRead|mayWrite) == nil
 }
 
 // Unlink is unlink(2).

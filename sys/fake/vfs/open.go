@@ -117,7 +117,7 @@ func (k *Tree) openPath(t *Task, dirfd Path, path string, op *opening, lookup in
 	case op.how.Flags&sys.O_PATH != 0:
 		_, err = w.lookup(dirfd, path)
 	case op.how.Flags&oTmpfile != 0:
-		err = w.tmpfile(dirfd, path, op.how.Mode)
+		err = w.tmpfile(dirfd, path, op.how.Mode, op.how.Flags&sys.O_EXCL != 0)
 	default:
 		err = w.open(dirfd, path, op)
 	}
@@ -128,9 +128,9 @@ func (k *Tree) openPath(t *Task, dirfd Path, path string, op *opening, lookup in
 	return w.path, nil
 }
 
-// tmpfile is do_tmpfile: a file without a name, in the directory at path. There
-// is no linkat(2) that could give it one.
-func (w *walker) tmpfile(dirfd Path, path string, mode uint32) error {
+// tmpfile is do_tmpfile: a file without a name, in the directory at path.
+// exclusive: linkat(2) will not give it one.
+func (w *walker) tmpfile(dirfd Path, path string, mode uint32, exclusive bool) error {
 	w.flags |= lookupDirectory
 	p, err := w.lookup(dirfd, path)
 	if err != nil {
@@ -151,6 +151,7 @@ func (w *walker) tmpfile(dirfd Path, path string, mode uint32) error {
 		return err
 	}
 	ino.unlinked()
+	ino.linkable = !exclusive
 	name := "#" + strconv.FormatUint(ino.ino, 10)
 	w.path = Path{p.Mount, &Dentry{name: name, parent: p.Dentry, inode: ino, removed: true}}
 	return nil

@@ -80,7 +80,7 @@ var ops = map[string]string{
 // mount is a path, see method.path.
 var (
 	pathParams = []string{"path", "oldpath", "linkpath", "newRoot"}
-	fdParams   = []string{"fd", "dirfd", "epfd", "oldfd", "out"}
+	fdParams   = []string{"fd", "dirfd", "epfd", "oldfd", "olddirfd", "out"}
 	fdResults  = []string{"fd", "nfd", "r", "w", "a", "b"}
 )
 
