@@ -34,6 +34,10 @@
 //     mount(2) knows tmpfs, whose size without an option is not limited, and what
 //     RegisterMagic was told of; flags and options that are not simulated are
 //     ENOSYS.
-//   - There are no ACLs, leases or idmapped mounts, and no capabilities of
-//     files: security.capability cannot be set.
+//   - There are no ACLs, leases or idmapped mounts, and no capabilities of files:
+//     security.capability cannot be set.
+//   - Directories and the targets of symlinks take no space. A process whose
+//     working directory was removed does not keep its inode.
+//   - One fallocate makes 4 GiB at most, where the filesystem has no limit: ENOSPC.
+//   - Quotas are per user, have hard limits only, and no quotactl.
 package vfs

@@ -23,6 +23,7 @@ func TestRandomAgainstLinux(t *testing.T) {
 		linux := newRealMachine(t)
 		defer linux.close()
 		fake := newFakeMachine(t)
+		fake.last.fs.SetLimit(1 << 30) // statfs says nothing of a filesystem without
 		fake.k.ProtectedSymlinks = sysctl("symlinks", 1) != 0
 		fake.k.ProtectedHardlinks = sysctl("hardlinks", 1) != 0
 		fake.k.ProtectedFifos = sysctl("fifos", 0)
@@ -97,6 +98,10 @@ func (g generator) mode() string {
 
 func (g generator) id() string { return g.pick("id", "-1", "0", "1000", "1001") }
 
+func (g generator) xattr() string {
+	return g.pick("xattr", "user.a", "user.b", "trusted.a", "security.a", "user.", "other.a")
+}
+
 func (g generator) call() string {
 	fdName := g.pick("fd", "f", "g")
 	if _, open := g.in.fds[g.in.cur+"."+fdName]; open && rapid.Bool().Draw(g.rt, "use fd") {
@@ -105,7 +110,7 @@ func (g generator) call() string {
 	p := g.path()
 	switch g.pick("op", "as", "mkdir", "mkdir", "put", "put", "open", "open", "open", "rmdir", "unlink", "rename", "rename", "rename",
 		"link", "link", "symlink", "symlink", "mknod", "chmod", "chmod", "chown", "lchown", "stat", "lstat", "readlink", "ls", "cat",
-		"access", "utimes", "cd", "umask", "chroot", "pwd", "openat2") {
+		"exchange", "noreplace", "whiteout", "setxattr", "setxattr", "getxattr", "removexattr", "access", "utimes", "cd", "umask", "chroot", "pwd", "openat2") {
 	case "as":
 		return "as " + strings.Fields(g.pick("actor", actors...))[0]
 	case "mkdir":
@@ -135,6 +140,14 @@ func (g generator) call() string {
 		return "unlink " + p
 	case "rename":
 		return "rename " + p + " " + g.path()
+	case "exchange", "noreplace", "whiteout":
+		return "rename " + p + " " + g.path() + " " + g.pick("flag", "exchange", "noreplace", "whiteout")
+	case "setxattr":
+		return "setxattr " + p + " " + g.xattr() + " " + g.pick("value", "x", "yy", "''", "{z*90}")
+	case "getxattr":
+		return "getxattr " + p + " " + g.xattr()
+	case "removexattr":
+		return "removexattr " + p + " " + g.xattr()
 	case "link":
 		return "link " + p + " " + g.path()
 	case "symlink":
@@ -176,7 +189,7 @@ func (g generator) fdCall(fd string) string {
 	off := func() string { return fmt.Sprint(rapid.IntRange(-1, 9000).Draw(g.rt, "offset")) }
 	text := func() string { return g.pick("text", "x", "hello", "{y*5000}", "''") }
 	switch g.pick("op", "read", "write", "pread", "pwrite", "seek", "ftruncate", "fstat", "close", "getfl", "setfl", "fchmod",
-		"fchown", "fchdir", "flock", "setlk", "getlk", "ofdlk", "ofdgetlk", "fsync", "openat2", "fgetdents") {
+		"fchown", "fchdir", "flock", "setlk", "getlk", "ofdlk", "ofdgetlk", "fsync", "openat2", "fgetdents", "fallocate", "fallocate", "holes") {
 	case "read":
 		return "read " + fd + " 100"
 	case "write":
@@ -187,6 +200,10 @@ func (g generator) fdCall(fd string) string {
 		return "pwrite " + fd + " " + text() + " " + off()
 	case "seek":
 		return "seek " + fd + " " + off() + " " + g.pick("whence", "set", "cur")
+	case "holes":
+		return "seek " + fd + " " + off() + " " + g.pick("whence", "data", "hole")
+	case "fallocate":
+		return "fallocate " + fd + " " + g.pick("mode", "-", "keep", "keep|punch", "keep|punch", "punch") + " " + off() + " " + off()
 	case "ftruncate":
 		return "ftruncate " + fd + " " + off()
 	case "fstat":
@@ -234,6 +251,12 @@ func snapshot(in *interp) string {
 			var st sys.Stat
 			p.Lstat(path, &st)
 			fmt.Fprintf(&b, "%s %s", path, statString(&st))
+			for _, x := range []string{"user.a", "user.b", "trusted.a", "security.a"} {
+				value := make([]byte, 100)
+				if n, err := p.Getxattr(path, x, value); err == nil && st.Mode&sys.S_IFMT != sys.S_IFLNK { // which would be followed
+					fmt.Fprintf(&b, " %s=%s", x, value[:n])
+				}
+			}
 			if st.Nlink > 1 && !st.IsDir() {
 				if first[st.Ino] == "" {
 					first[st.Ino] = path
@@ -262,6 +285,9 @@ func snapshot(in *interp) string {
 		}
 	}
 	walk("")
+	var fs sys.Statfs
+	p.Statfs("/", &fs)
+	fmt.Fprintf(&b, "%d pages in use\n", fs.Blocks-fs.Bfree)
 	return b.String()
 }
 
@@ -318,7 +344,7 @@ func TestRandomData(t *testing.T) {
 		for range rapid.IntRange(1, 40).Draw(rt, "calls") {
 			off := offset.Draw(rt, "offset")
 			n := rapid.IntRange(1, 9000).Draw(rt, "size")
-			switch rapid.SampledFrom([]string{"write", "write", "truncate", "map", "store"}).Draw(rt, "op") {
+			switch rapid.SampledFrom([]string{"write", "write", "truncate", "allocate", "punch", "map", "store"}).Draw(rt, "op") {
 			case "write":
 				p := bytes.Repeat([]byte{byte(1 + rapid.IntRange(0, 250).Draw(rt, "byte"))}, n)
 				if got, err := d.Pwrite(task, p, int64(off)); got != n || err != nil {
@@ -336,6 +362,20 @@ func TestRandomData(t *testing.T) {
 					want = want[:off:off]
 				} else {
 					want = append(want, make([]byte, off-len(want))...)
+				}
+			case "allocate":
+				if err := d.Fallocate(task, 0, int64(off), int64(n)); err != nil {
+					rt.Fatal(err)
+				}
+				if end := off + n; end > len(want) {
+					want = append(want, make([]byte, end-len(want))...)
+				}
+			case "punch":
+				if err := d.Fallocate(task, sys.FALLOC_FL_PUNCH_HOLE|sys.FALLOC_FL_KEEP_SIZE, int64(off), int64(n)); err != nil {
+					rt.Fatal(err)
+				}
+				if off < len(want) {
+					clear(want[off:min(off+n, len(want))])
 				}
 			case "map":
 				off = off / pageSize * pageSize
