@@ -1,8 +1,6 @@
 package fake
 
 import (
-	"strings"
-
 	"github.com/httpjail/httpjail/sys"
 	"github.com/httpjail/httpjail/sys/fake/net"
 	"github.com/httpjail/httpjail/sys/fake/vfs"
@@ -38,13 +36,21 @@ func (t *thread) install(d *vfs.Description, cloexec bool) (int, error) {
 	return fd, nil
 }
 
-func (t *thread) openat(dir vfs.Path, path string, how sys.OpenHow) (int, error) {
-	// Linux reserves the descriptor first: EMFILE creates no file.
+// openat is do_sys_openat2. from says where a relative path starts.
+func (t *thread) openat(path string, how sys.OpenHow, from func() (vfs.Path, error)) (int, error) {
+	if err := vfs.CheckOpen(path, how); err != nil {
+		return -1, err
+	}
+	// Linux reserves the descriptor and the file first: EMFILE creates no file.
 	if err := t.noRoom(1); err != nil {
 		return -1, err
 	}
+	dir, err := from()
+	if err != nil {
+		return -1, err
+	}
 	var d *vfs.Description
-	err := restart(func() (err error) {
+	err = restart(func() (err error) {
 		d, err = t.p.m.tree.Open(&t.task, dir, path, how)
 		return err
 	})
@@ -58,23 +64,19 @@ func (t *thread) Open(path string, flags int, mode uint32) (fd int, err error) {
 	t.enter("open", -1, uint64(flags), uint64(mode))
 	defer t.leave(&fd, &err)
 	t.note(path)
-	return t.openat(vfs.Path{}, path, vfs.BuildOpenHow(flags, mode))
+	return t.openat(path, vfs.BuildOpenHow(flags, mode), func() (vfs.Path, error) { return vfs.Path{}, nil })
 }
 
 func (t *thread) Openat2(dirfd int, path string, how sys.OpenHow) (fd int, err error) {
 	t.enter("openat2", dirfd, uint64(how.Flags), uint64(how.Mode), uint64(how.Resolve))
 	defer t.leave(&fd, &err)
 	t.note(path)
-	var dir vfs.Path
-	if how.Resolve&(sys.RESOLVE_BENEATH|sys.RESOLVE_IN_ROOT) != 0 {
-		dir, err = t.at(dirfd, strings.TrimLeft(path, "/"))
-	} else {
-		dir, err = t.at(dirfd, path)
-	}
-	if err != nil {
-		return -1, err
-	}
-	return t.openat(dir, path, how)
+	return t.openat(path, how, func() (vfs.Path, error) {
+		if how.Resolve&(sys.RESOLVE_BENEATH|sys.RESOLVE_IN_ROOT) != 0 {
+			return t.at(dirfd, ".") // an absolute path starts there too
+		}
+		return t.at(dirfd, path)
+	})
 }
 
 // at is where path starts: the place of dirfd, or the zero Path where that does

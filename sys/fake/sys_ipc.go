@@ -123,6 +123,9 @@ func (t *thread) MemfdCreate(name string, flags int) (fd int, err error) {
 	t.enter("memfd_create", -1, uint64(flags))
 	defer t.leave(&fd, &err)
 	t.note(name)
+	if err := vfs.CheckMemfd(name, flags); err != nil {
+		return -1, err
+	}
 	if err := t.noRoom(1); err != nil {
 		return -1, err
 	}

@@ -16,11 +16,19 @@ func anonName(kind string, ino uint64) string {
 // memfdNameMax is MFD_NAME_MAX_LEN.
 const memfdNameMax = sys.NAME_MAX - len("memfd:")
 
-// NewMemfd is memfd_create(2). EINVAL: unknown flags, a name that is too long.
-func (k *Tree) NewMemfd(t *Task, name string, flags int) (*Description, error) {
+// CheckMemfd is what memfd_create(2) refuses before it reserves a descriptor.
+func CheckMemfd(name string, flags int) error {
 	if flags&^(sys.MFD_CLOEXEC|sys.MFD_ALLOW_SEALING) != 0 || len(name) > memfdNameMax ||
 		strings.IndexByte(name, 0) >= 0 {
-		return nil, sys.EINVAL
+		return sys.EINVAL
+	}
+	return nil
+}
+
+// NewMemfd is memfd_create(2). EINVAL: unknown flags, a name that is too long.
+func (k *Tree) NewMemfd(t *Task, name string, flags int) (*Description, error) {
+	if err := CheckMemfd(name, flags); err != nil {
+		return nil, err
 	}
 	ino := k.anon.fs.newInode(sys.S_IFREG|0o777, t.Cred.Uid, t.Cred.Gid, k.now(t))
 	ino.unlinked()

@@ -86,6 +86,14 @@ func buildOpenFlags(how sys.OpenHow) (op opening, lookup int, err error) {
 	return opening{how: how, acc: acc}, lookup, nil
 }
 
+// CheckOpen is what do_sys_openat2 refuses before it reserves a descriptor.
+func CheckOpen(path string, how sys.OpenHow) error {
+	if _, _, err := buildOpenFlags(how); err != nil {
+		return err
+	}
+	return checkName(path)
+}
+
 // Open is openat2(2). dirfd is where a relative path starts; the zero Path is
 // AT_FDCWD. For open(2) make how with [BuildOpenHow]. Opening a fifo may block:
 // EINTR.
