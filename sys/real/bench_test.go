@@ -59,6 +59,8 @@ func hotCalls(t testing.TB) []hotCall {
 
 	var st sys.Stat
 	var ust unix.Stat_t
+	var stx sys.Statx
+	var ustx unix.Statx_t
 	lk, ulk := &sys.Flock{}, &unix.Flock_t{}
 	buf, ubuf := make([]byte, 1), make([]byte, 1)
 	return []hotCall{
@@ -128,6 +130,10 @@ func hotCalls(t testing.TB) []hotCall {
 			return semop(up)
 		}},
 		{"Stat", func() error { return s.Stat("/proc/self/exe", &st) }, func() error { return unix.Stat("/proc/self/exe", &ust) }},
+		{"Statx", func() error { return s.Statx(sys.AT_FDCWD, "/proc/self/exe", 0, sys.STATX_BASIC_STATS, &stx) },
+			func() error {
+				return unix.Statx(unix.AT_FDCWD, "/proc/self/exe", 0, unix.STATX_BASIC_STATS, &ustx)
+			}},
 		{"Fstat", func() error { return s.Fstat(file, &st) }, func() error { return unix.Fstat(file, &ust) }},
 		{"OpenClose", func() error {
 			fd, err := s.Open("/dev/null", sys.O_RDONLY|sys.O_CLOEXEC, 0)

@@ -103,6 +103,51 @@ func TestLines(t *testing.T) {
 		{func() { on.Mkdir("/d", uint32(0o755)).Return(nil) },
 			func() { _ = s.Mkdir("/d", 0o755) },
 			`mkdir("/d", 0755) = 0`},
+		{func() { on.Renameat2("/a", "/b", gomock.Any()).Return(nil) },
+			func() { _ = s.Renameat2("/a", "/b", sys.RENAME_EXCHANGE) },
+			`renameat2("/a", "/b", RENAME_EXCHANGE) = 0`},
+		{func() { on.Linkat(3, "", sys.AT_FDCWD, "/b", gomock.Any()).Return(nil) },
+			func() { _ = s.Linkat(3, "", sys.AT_FDCWD, "/b", sys.AT_EMPTY_PATH|sys.AT_SYMLINK_FOLLOW) },
+			`linkat(3, "", AT_FDCWD, "/b", AT_SYMLINK_FOLLOW|AT_EMPTY_PATH) = 0`},
+		{func() { on.Futimens(3, gomock.Any(), gomock.Any()).Return(nil) },
+			func() { _ = s.Futimens(3, sys.Timespec{Nsec: sys.UTIME_OMIT}, sys.Timespec{Sec: 1, Nsec: 2}) },
+			`futimens(3, UTIME_OMIT, 1.000000002) = 0`},
+		{func() {
+			on.Fstatat(3, "f", gomock.Any(), gomock.Any()).DoAndReturn(func(_ int, _ string, st *sys.Stat, _ int) error { return fill("", st) })
+		},
+			func() { _ = s.Fstatat(3, "f", &st, sys.AT_SYMLINK_NOFOLLOW) },
+			`newfstatat(3, "f", {st_dev=8, st_ino=77, st_mode=S_IFREG|0644, st_nlink=1, st_uid=33, st_gid=34, st_size=5}, AT_SYMLINK_NOFOLLOW) = 0`},
+		{func() {
+			on.Statx(3, "", gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(func(_ int, _ string, _ int, _ uint32, st *sys.Statx) error {
+				*st = sys.Statx{Mask: sys.STATX_BASIC_STATS | sys.STATX_MNT_ID, Dev: 8, Ino: 77, Mode: sys.S_IFIFO | 0o600, Nlink: 1}
+				return nil
+			})
+		},
+			func() { _ = s.Statx(3, "", sys.AT_EMPTY_PATH, sys.STATX_BTIME|sys.STATX_SIZE, &sys.Statx{}) },
+			`statx(3, "", AT_EMPTY_PATH, STATX_SIZE|STATX_BTIME, {stx_mask=STATX_BASIC_STATS|STATX_MNT_ID, ` +
+				`st_dev=8, st_ino=77, st_mode=S_IFIFO|0600, st_nlink=1, st_uid=0, st_gid=0, st_size=0}) = 0`},
+		{func() { on.Fallocate(3, gomock.Any(), int64(0), int64(4096)).Return(nil) },
+			func() { _ = s.Fallocate(3, sys.FALLOC_FL_PUNCH_HOLE|sys.FALLOC_FL_KEEP_SIZE, 0, 4096) },
+			`fallocate(3, FALLOC_FL_KEEP_SIZE|FALLOC_FL_PUNCH_HOLE, 0, 4096) = 0`},
+		{func() {
+			on.Statfs("/f", gomock.Any()).DoAndReturn(func(_ string, st *sys.Statfs) error {
+				*st = sys.Statfs{Type: sys.TMPFS_MAGIC, Bsize: 4096, Bfree: 7, Namelen: 255, Flags: sys.ST_VALID | sys.ST_NODEV}
+				return nil
+			})
+		},
+			func() { _ = s.Statfs("/f", &sys.Statfs{}) },
+			`statfs("/f", {f_type=TMPFS_MAGIC, f_bsize=4096, f_namelen=255, f_flags=ST_NODEV|ST_VALID}) = 0`},
+		{func() { on.Setxattr("/f", "user.x", gomock.Any(), gomock.Any(), 0).Return(nil) },
+			func() { _ = s.Setxattr("/f", "user.x", []byte("ab"), sys.XATTR_CREATE, 0) },
+			`setxattr("/f", "user.x", "ab", 2, XATTR_CREATE, 0) = 0`},
+		{func() {
+			on.Fgetxattr(3, "user.x", gomock.Any()).DoAndReturn(func(_ int, _ string, p []byte) (int, error) { return copy(p, "ab"), nil })
+		},
+			func() { _, _ = s.Fgetxattr(3, "user.x", make([]byte, 64)) },
+			`fgetxattr(3, "user.x", "ab", 64) = 2`},
+		{func() { on.Listxattr("/f", gomock.Any()).Return([]string{"user.x", "user.y"}, nil) },
+			func() { _, _ = s.Listxattr("/f", sys.AT_SYMLINK_NOFOLLOW) },
+			`listxattr("/f", AT_SYMLINK_NOFOLLOW) = ["user.x" "user.y"]`},
 		{func() { on.Faccessat("/d", gomock.Any(), gomock.Any()).Return(nil) },
 			func() { _ = s.Faccessat("/d", sys.R_OK|sys.X_OK, sys.AT_EACCESS) },
 			`faccessat2("/d", R_OK|X_OK, AT_EACCESS) = 0`},
