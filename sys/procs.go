@@ -9,8 +9,10 @@ type Procs interface {
 	// back from Spawn, and no child is left.
 	Spawn(attr *SpawnAttr) (pid int, err error)
 	// Wait4 is wait4(2): pid > 0 that child, -1 any, 0 any of the caller's
-	// group, < -1 any of group -pid. With WNOHANG and nobody to reap it returns
-	// pid 0. ECHILD: no such child. EINTR.
+	// group, < -1 any of group -pid. options are of WNOHANG, WUNTRACED, which also
+	// waits for children that a signal stopped, and WCONTINUED, for those that
+	// SIGCONT continued. With WNOHANG and nobody to report it returns pid 0. ECHILD:
+	// no such child. EINTR.
 	Wait4(pid, options int) (wpid int, status WaitStatus, err error)
 	// Exit is exit_group(2). It does not return.
 	Exit(status int)
@@ -72,8 +74,26 @@ func (w WaitStatus) Signal() Signal {
 // CoreDump reports that a core was dumped.
 func (w WaitStatus) CoreDump() bool { return w.Signaled() && w&0x80 != 0 }
 
+// Stopped reports that a signal stopped the process; see StopSignal.
+func (w WaitStatus) Stopped() bool { return w&0xff == 0x7f }
+
+// StopSignal is the signal that stopped the process, or 0.
+func (w WaitStatus) StopSignal() Signal {
+	if !w.Stopped() {
+		return 0
+	}
+	return Signal(w>>8) & 0xff
+}
+
+// Continued reports that SIGCONT continued the process.
+func (w WaitStatus) Continued() bool { return w == 0xffff }
+
 // Options of wait4(2).
-const WNOHANG = 1
+const (
+	WNOHANG    = 1
+	WUNTRACED  = 2
+	WCONTINUED = 8
+)
 
 // Rlimit is struct rlimit.
 type Rlimit struct{ Cur, Max uint64 }

@@ -35,8 +35,10 @@
 // # Where it differs from Linux
 //
 //   - There is no fork without exec: Spawn is both.
-//   - No process is ever stopped: SIGSTOP is ENOSYS, and SIGTSTP, SIGTTIN and
-//     SIGTTOU do nothing by default. SIGCONT does nothing.
+//   - There are no controlling terminals: SIGTSTP, SIGTTIN and SIGTTOU come from
+//     kill(2) alone.
+//   - In free-running mode a program that is stopped goes on computing until its
+//     next call or access to shared memory.
 //   - Signals have the default actions that the Go runtime gives them on the real
 //     kernel, not those of signal(7): SIGUSR1 is swallowed, SIGQUIT is exit
 //     status 2, and every write to a broken pipe is EPIPE. One that does not kill

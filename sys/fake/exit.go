@@ -32,6 +32,7 @@ func (m *Machine) doom(p *process, status sys.WaitStatus) {
 	}
 	p.status = status
 	p.state.Or(dying)
+	m.resumed.Broadcast()
 	for _, t := range p.threads {
 		t.sched.Kill()
 	}
@@ -88,8 +89,10 @@ func (p *process) die() {
 	}
 	for _, c := range slices.Clone(p.children) {
 		m.reparent(c)
+		m.orphan(c, p, nil)
 	}
 	p.zombie = true
+	m.orphan(p, p.parent, p)
 	if p.started {
 		m.exits[p.pid] = p.status
 		m.exited.Broadcast()
@@ -97,11 +100,7 @@ func (p *process) die() {
 	if p.parent == m.init || p.parent.signals.ignored.has(sys.SIGCHLD) {
 		m.removeProcess(p)
 	}
-	if p.parent != m.init {
-		// Even one that ignores SIGCHLD may sleep in wait4, for ECHILD.
-		p.parent.childGone.WakeAll()
-		m.deliver(p.parent, sys.SIGCHLD)
-	}
+	m.tellParent(p)
 }
 
 // reparent gives the orphan c to init. Machine.mu is held.
@@ -127,7 +126,7 @@ func (m *Machine) parentThreadDied(p *process, t *thread) {
 
 // wait4 is wait4(2).
 func (t *thread) wait4(pid, options int) (int, sys.WaitStatus, error) {
-	if options&^sys.WNOHANG != 0 {
+	if options&^(sys.WNOHANG|sys.WUNTRACED|sys.WCONTINUED) != 0 {
 		return 0, 0, sys.EINVAL
 	}
 	if pid == -1<<31 {
@@ -150,6 +149,9 @@ func (t *thread) wait4(pid, options int) (int, sys.WaitStatus, error) {
 			if c.zombie {
 				m.removeProcess(c)
 				return c.pid, c.status, nil
+			}
+			if status := c.job.report(options); status != 0 {
+				return c.pid, status, nil
 			}
 		}
 		if !found {

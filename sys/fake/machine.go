@@ -93,6 +93,7 @@ type Machine struct {
 	doomed   []*process // to be buried by unlock
 	exits    map[int]sys.WaitStatus
 	exited   *sync.Cond // when exits changes
+	resumed  *sync.Cond // when a process that was stopped goes on, or dies
 	panicErr *PanicError
 	closed   bool
 	bridges  []io.Closer
@@ -128,6 +129,7 @@ func Boot(cfg Config) *Machine {
 		m.cfg.FileMax = math.MaxInt64
 	}
 	m.exited = sync.NewCond(&m.mu)
+	m.resumed = sync.NewCond(&m.mu)
 	m.trace = traceHash{on: cfg.Mode == Deterministic, sum: fnvOffset}
 	var seed [32]byte
 	for i := range 8 {

@@ -48,6 +48,7 @@ type process struct {
 	status    sys.WaitStatus
 	pdeathsig sys.Signal
 	signals   signalState
+	job       jobControl
 	limits    [numLimits]sys.Rlimit
 	childGone sched.Queue // Wait4 sleeps here
 	maps      []mapping   // in the order of mmap(2)
@@ -131,6 +132,9 @@ func (p *process) Touch() {
 		if t := m.sched.Current(); t != nil {
 			t.Switch()
 		}
+	}
+	if p.job.halting.Load() {
+		p.parkTouching()
 	}
 }
 

@@ -369,8 +369,11 @@ func (p *process) isZombie() bool {
 
 // stateLetter is the letter of proc_pid_status(5). Machine.mu is held.
 func (p *process) stateLetter() string {
-	if p.zombie {
+	switch {
+	case p.zombie:
 		return "Z"
+	case p.job.stopped:
+		return "T"
 	}
 	return "S"
 }
@@ -398,10 +401,7 @@ func (p *process) statusText(tid int) string {
 	for _, g := range c.groups {
 		fmt.Fprintf(&groups, "%d ", g)
 	}
-	state := "S (sleeping)"
-	if p.zombie {
-		state = "Z (zombie)"
-	}
+	state := map[string]string{"S": "S (sleeping)", "T": "T (stopped)", "Z": "Z (zombie)"}[p.stateLetter()]
 	return fmt.Sprintf("Name:\t%s\nUmask:\t%04o\nState:\t%s\nTgid:\t%d\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n"+
 		"Uid:\t%d\t%d\t%d\t%d\nGid:\t%d\t%d\t%d\t%d\nFDSize:\t%d\nGroups:\t%s\nThreads:\t%d\n"+
 		"SigPnd:\t%016x\nSigIgn:\t%016x\nSigCgt:\t%016x\n"+

@@ -21,8 +21,8 @@ const lastSignal = 64
 // for nearly every signal. A signal that the program did not ask for kills if it
 // is one of killing, ends with exit status 2 and the goroutines' stacks if it is
 // one of crashing, and is swallowed else: see "Default behavior of signals in Go
-// programs" in package os/signal. Those of stopping have the kernel's default
-// action, which is not simulated.
+// programs" in package os/signal. Those of stopping, SIGSTOP and SIGCONT have the
+// kernel's default action.
 const (
 	killing = signalSet(1<<(sys.SIGHUP-1) | 1<<(sys.SIGINT-1) | 1<<(sys.SIGTERM-1) |
 		1<<(32-1) | 1<<(34-1)) // the runtime leaves these two to the C library
@@ -38,19 +38,33 @@ const (
 // crashStatus is the exit status of a Go program that crashed.
 const crashStatus = 2
 
-// deliver sends sig to p. Machine.mu is held, and is given back with unlock.
+// deliver sends sig to p: send_signal. Machine.mu is held, and is given back with
+// unlock.
+func (m *Machine) deliver(p *process, sig sys.Signal) {
+	switch {
+	case p == m.init || p.zombie:
+	case sig == sys.SIGKILL:
+		m.doom(p, sys.WaitStatus(sig))
+	case sig == sys.SIGCONT && p.job.halting.Load():
+		m.resume(p)
+	case p.job.halting.Load():
+		p.later(sig)
+	default:
+		m.act(p, sig)
+	}
+}
+
+// act is what p does about a signal: get_signal.
 //
 // A signal that has a handler interrupts one of the process's threads, whichever
 // the kernel picks.
-func (m *Machine) deliver(p *process, sig sys.Signal) {
+func (m *Machine) act(p *process, sig sys.Signal) {
 	s := &p.signals
 	switch {
-	case p == m.init || p.zombie:
+	case sig == sys.SIGSTOP:
+		m.halt(p, sig)
 		return
-	case sig == sys.SIGKILL:
-		m.doom(p, sys.WaitStatus(sig))
-		return
-	case s.ignored.has(sig) || stopping.has(sig) && !s.handled.has(sig):
+	case s.ignored.has(sig):
 		return
 	case s.handled.has(sig):
 		if s.pending.has(sig) {
@@ -58,6 +72,13 @@ func (m *Machine) deliver(p *process, sig sys.Signal) {
 		}
 		s.pending |= sigbit(sig)
 		s.queue.WakeAll()
+	case stopping.has(sig):
+		if !m.orphaned(p.pgid, nil) {
+			m.halt(p, sig)
+		}
+		return
+	case sig == sys.SIGCONT: // what it does was done by deliver
+		return
 	case killing.has(sig):
 		m.doom(p, sys.WaitStatus(sig))
 		return
@@ -93,9 +114,6 @@ func mayKill(from, to *process, sig sys.Signal) bool {
 func (p *process) kill(pid int, sig sys.Signal) error {
 	if sig < 0 || sig > lastSignal {
 		return sys.EINVAL
-	}
-	if sig == sys.SIGSTOP {
-		return sys.ENOSYS
 	}
 	m := p.m
 	m.lock()

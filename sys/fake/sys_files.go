@@ -50,7 +50,7 @@ func (t *thread) openat(path string, how sys.OpenHow, from func() (vfs.Path, err
 		return -1, err
 	}
 	var d *vfs.Description
-	err = restart(func() (err error) {
+	err = t.restart(func() (err error) {
 		d, err = t.p.m.tree.Open(&t.task, dir, path, how)
 		return err
 	})
@@ -344,7 +344,7 @@ func (t *thread) Flock(fd, how int) (err error) {
 	t.enter("flock", fd, uint64(how))
 	defer t.leave(nil, &err)
 	return t.with(fd, func(d *vfs.Description) error {
-		return restart(func() error { return t.p.m.tree.Flock(&t.task, d, how) })
+		return t.restart(func() error { return t.p.m.tree.Flock(&t.task, d, how) })
 	})
 }
 
@@ -352,7 +352,7 @@ func (t *thread) FcntlFlock(fd, cmd int, lk *sys.Flock) (err error) {
 	t.enter("fcntl", fd, uint64(cmd), uint64(lk.Type), uint64(lk.Whence), uint64(lk.Start), uint64(lk.Len))
 	defer t.leave(nil, &err)
 	return t.with(fd, func(d *vfs.Description) error {
-		return restart(func() error { return t.p.m.tree.FcntlFlock(&t.task, d, cmd, lk) })
+		return t.restart(func() error { return t.p.m.tree.FcntlFlock(&t.task, d, cmd, lk) })
 	})
 }
 
@@ -374,6 +374,7 @@ func (t *thread) transfer(d *vfs.Description, call func() (int, error)) (n int, 
 		if err != sys.EINTR || net.HasTimeout(d) {
 			return negative(n, err)
 		}
+		t.park(true)
 	}
 }
 

@@ -195,7 +195,12 @@ func (t *thread) RecvTimeout(fd int, p []byte, timeout time.Duration) (n int, er
 	}
 	defer d.Decref(&t.task)
 	// A signal ends it, as it does poll(2).
-	return negative(t.net().RecvUntil(&t.task, d, p, t.deadline(timeout)))
+	deadline := t.deadline(timeout)
+	err = t.restartStopped(func() (err error) {
+		n, err = t.net().RecvUntil(&t.task, d, p, deadline)
+		return err
+	})
+	return negative(n, err)
 }
 
 func (t *thread) Sendmsg(fd int, p []byte, fds []int, flags int) (n int, err error) {
@@ -290,7 +295,10 @@ func (t *thread) Poll(fds []sys.PollFd, timeout time.Duration) (n int, err error
 		}
 		items = append(items, net.PollItem{Desc: d, Events: f.Events})
 	}
-	n, err = net.Poll(&t.task, items, deadline)
+	err = t.restartStopped(func() (err error) {
+		n, err = net.Poll(&t.task, items, deadline)
+		return err
+	})
 	if err != nil {
 		return -1, err
 	}

@@ -34,7 +34,7 @@ func (t *thread) Spawn(attr *sys.SpawnAttr) (pid int, err error) {
 func (t *thread) Wait4(pid, options int) (wpid int, status sys.WaitStatus, err error) {
 	t.enter("wait4", -1, uint64(pid), uint64(options))
 	defer t.leave(&wpid, &err)
-	err = restart(func() (err error) {
+	err = t.restart(func() (err error) {
 		wpid, status, err = t.wait4(pid, options)
 		return err
 	})
@@ -178,7 +178,9 @@ func (t *thread) Monotonic() (now time.Duration) {
 func (t *thread) Nanosleep(d time.Duration) (err error) {
 	t.enter("clock_nanosleep", -1, uint64(d))
 	defer t.leave(nil, &err)
-	if err := t.sched.Sleep(t.sched.NewWaiter(), t.deadline(max(d, 0))); err != sys.ETIMEDOUT {
+	deadline := t.deadline(max(d, 0))
+	err = t.restartStopped(func() error { return t.sched.Sleep(t.sched.NewWaiter(), deadline) })
+	if err != sys.ETIMEDOUT {
 		return err
 	}
 	return nil
@@ -221,9 +223,10 @@ func (t *thread) FutexWakePrivate(addr *uint32, n int) (woken int) {
 // futexWait is FUTEX_WAIT: with a timeout a signal ends it, without one it is
 // restarted, see signal(7).
 func (t *thread) futexWait(addr *uint32, val uint32, timeout time.Duration) error {
-	wait := func() error { return t.p.m.futexes.Wait(t.sched, addr, val, t.deadline(timeout)) }
+	deadline := t.deadline(timeout)
+	wait := func() error { return t.p.m.futexes.Wait(t.sched, addr, val, deadline) }
 	if timeout < 0 {
-		return restart(wait)
+		return t.restart(wait)
 	}
-	return wait()
+	return t.restartStopped(wait)
 }

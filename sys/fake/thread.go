@@ -58,6 +58,7 @@ func (p *process) startThread(tid int, name string, fn func(*thread)) {
 		<-started
 		defer t.end()
 		if !th.Killed() {
+			t.park(false)
 			t.run(fn)
 		}
 	})
@@ -111,9 +112,16 @@ func (t *thread) enter(op string, fd int, args ...uint64) {
 	}
 	t.sched.Switch()
 	p := t.p
-	if p.state.Add(1)&dying != 0 {
+	for {
+		if p.state.Add(1)&dying != 0 {
+			t.left()
+			runtime.Goexit()
+		}
+		if !p.job.halting.Load() {
+			break
+		}
 		t.left()
-		runtime.Goexit()
+		t.park(false)
 	}
 	t.op, t.fd = op, fd
 	if a, own := p.attrs.Load(), t.own.Load(); a != t.attrs || own != t.filled {
@@ -136,11 +144,17 @@ func (t *thread) leave(ret *int, err *error) {
 	if t.sched.Killed() {
 		runtime.Goexit()
 	}
+	t.park(false)
 }
 
 func (t *thread) left() {
-	if t.p.state.Add(-1) == dying {
-		t.p.buryIfIdle()
+	p := t.p
+	if p.state.Add(-1) == dying {
+		p.buryIfIdle()
+	} else if p.job.halting.Load() {
+		p.m.lock()
+		p.m.stoppedYet(p)
+		p.m.unlock()
 	}
 }
 
@@ -156,13 +170,25 @@ func (t *thread) deadline(timeout time.Duration) time.Duration {
 	return now + timeout
 }
 
-// restart makes a call again for as long as a signal interrupts it, as
-// SA_RESTART does, see signal(7).
-func restart(call func() error) error {
+// restart makes a call again for as long as a signal interrupts it, as SA_RESTART
+// does, see signal(7): ERESTARTSYS in the kernel.
+func (t *thread) restart(call func() error) error {
 	for {
 		if err := call(); err != sys.EINTR {
 			return err
 		}
+		t.park(true)
+	}
+}
+
+// restartStopped makes a call again when the process was stopped meanwhile, but not
+// after a signal that has a handler: ERESTART_RESTARTBLOCK.
+func (t *thread) restartStopped(call func() error) error {
+	for {
+		if err := call(); err != sys.EINTR || !t.sched.WasHalted() {
+			return err
+		}
+		t.park(true)
 	}
 }
 

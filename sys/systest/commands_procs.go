@@ -213,15 +213,13 @@ var procCommands = map[string]command{
 			off += int64(n)
 		}
 	},
-	// waitpid PID|any [nohang]
+	// waitpid PID|any [nohang|untraced|continued]
 	"waitpid": func(a *agent, w args) string {
-		pid, options := -1, 0
+		pid := -1
 		if w.str(0) != "any" {
 			pid = w.num(0)
 		}
-		if w.opt(1, "") == "nohang" {
-			options = sys.WNOHANG
-		}
+		options := w.optFlags(1, map[string]int{"nohang": sys.WNOHANG, "untraced": sys.WUNTRACED, "continued": sys.WCONTINUED})
 		for {
 			got, status, err := a.s.Wait4(pid, options)
 			switch {

@@ -477,6 +477,12 @@ func (d *director) name(result string) string {
 
 // statusString is a status of wait4(2).
 func statusString(w sys.WaitStatus) string {
+	if w.Stopped() {
+		return "stopped by " + w.StopSignal().String()
+	}
+	if w.Continued() {
+		return "continued"
+	}
 	if w.Signaled() {
 		return "killed by " + w.Signal().String()
 	}

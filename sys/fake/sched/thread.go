@@ -21,6 +21,9 @@ type Thread struct {
 	sched       *Sched
 	killed      atomic.Bool
 	interrupted atomic.Bool
+	halted      atomic.Bool
+	halt        atomic.Bool // Halt came during this call
+	wasHalted   bool        // see WasHalted
 
 	// Free-running mode.
 	park  chan struct{} // holds a token when the thread must look again
@@ -103,6 +106,7 @@ func (t *Thread) Switch() {
 		}
 	}
 	t.interrupted.Store(false)
+	t.halt.Store(false)
 }
 
 // pause gives way to whatever is chosen to run next, and returns when it is t.
@@ -160,6 +164,37 @@ func (t *Thread) Interrupt() {
 	t.unpark()
 }
 
+// Halt ends the sleep that t is in, and those that it begins until Resume, with
+// EINTR: a signal stops its process. Whoever sleeps leaves the queues meanwhile, so
+// that no wake-up is spent on it.
+func (t *Thread) Halt() {
+	t.halted.Store(true)
+	t.halt.Store(true)
+	t.unpark()
+}
+
+// Resume ends a Halt. The sleep that Halt ended stays ended.
+func (t *Thread) Resume() { t.halted.Store(false) }
+
+// WasHalted tells t whether its last EINTR came from Halt, and not from Interrupt.
+func (t *Thread) WasHalted() bool { return t.wasHalted }
+
+// Park sleeps until w is woken, whatever signals arrive. name is for deadlock
+// reports. It does not return when t was killed.
+func (t *Thread) Park(w *Waiter, name string) {
+	t.queue = name
+	for {
+		if t.killed.Load() {
+			runtime.Goexit()
+		}
+		if w.woken.Swap(false) {
+			t.queue = ""
+			return
+		}
+		t.block(Forever)
+	}
+}
+
 // Waiter is one wait of one thread, possibly in several queues at once.
 type Waiter struct {
 	t     *Thread
@@ -192,6 +227,11 @@ func (t *Thread) Sleep(w *Waiter, deadline time.Duration) error {
 			return nil
 		}
 		if t.interrupted.Swap(false) {
+			t.wasHalted = false
+			return sys.EINTR
+		}
+		if t.halt.Swap(false) || t.halted.Load() {
+			t.wasHalted = true
 			return sys.EINTR
 		}
 		if t.Now() >= deadline {
