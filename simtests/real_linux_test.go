@@ -19,6 +19,8 @@ import (
 
 	"github.com/httpjail/httpjail/server"
 	"github.com/httpjail/httpjail/sys"
+	"github.com/httpjail/httpjail/sys/fake"
+	"github.com/httpjail/httpjail/sys/fake/sched"
 	"github.com/httpjail/httpjail/sys/real"
 )
 
@@ -183,17 +185,20 @@ func realRestarts() int {
 }
 
 // TestCoreDump: after SIGSEGV a child leaves a core in the core_dump_directory,
-// inside the jail. The simulated kernel writes no cores.
+// inside the jail.
 func TestCoreDump(t *testing.T) {
+	for _, mode := range []sched.Mode{fake.Deterministic, fake.FreeRunning} {
+		t.Run(mode.String(), func(t *testing.T) { runFake(t, coreDump, mode, 1) })
+	}
 	if os.Geteuid() != 0 {
-		t.Skip("needs root: chroot(2) and another user")
+		t.Skip("on the real kernel: needs root: chroot(2) and another user")
 	}
 	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if strings.ContainsAny(string(pattern), "|/") {
-		t.Skipf("needs a kernel.core_pattern that is a name in the working directory, not %q", pattern)
+		t.Skipf("on the real kernel: needs a kernel.core_pattern that is a name in the working directory, not %q", pattern)
 	}
 	runReal(t, coreDump, world{dir: t.TempDir()}, "www-data", &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWIPC})
 }

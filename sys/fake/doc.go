@@ -44,8 +44,9 @@
 //     status 2, and every write to a broken pipe is EPIPE. One that does not kill
 //     interrupts one thread, chosen by the seed, even if it is SIGCHLD and nobody
 //     asked for it.
-//   - A panic of a program is death by SIGABRT, as with GOTRACEBACK=crash. No core
-//     is dumped.
+//   - A panic of a program is death by SIGABRT, as with GOTRACEBACK=crash. What
+//     else crashes a Go program is that only with this in its environment. A core
+//     has no memory in it, but a text that says what the process died of.
 //   - [sys.Signals].Signalfd always reads the signals of the process that made it.
 //   - Of namespaces there are those of mounts, and that of CLONE_NEWUTS, which has
 //     nothing to change; Unshare of others is ENOSYS.

@@ -50,7 +50,7 @@ func (p *process) buryIfIdle() {
 }
 
 // die is do_exit in kernel/exit.c, in its order: semaphores, shared memory,
-// files, then the family is told.
+// files, then the family is told; and before it the core is dumped.
 func (p *process) die() {
 	m := p.m
 	m.mu.Lock()
@@ -68,6 +68,11 @@ func (p *process) die() {
 	}
 	m.mu.Unlock()
 	task := p.task(th)
+	if p.core != "" && p.dumpCore(task) {
+		m.mu.Lock()
+		p.status |= dumped
+		m.mu.Unlock()
+	}
 	for _, mp := range maps {
 		mp.close(task)
 	}

@@ -46,6 +46,7 @@ type process struct {
 	zombie    bool
 	started   bool // by the machine's owner, who may ask for its status
 	status    sys.WaitStatus
+	core      string // what a core would say, see abort
 	pdeathsig sys.Signal
 	signals   signalState
 	job       jobControl

@@ -32,6 +32,8 @@ func (m *Machine) mountProc(path string) {
 			)},
 			procEntry{"kernel", dirNode(
 				procEntry{"cap_last_cap", number(sys.CAP_LAST_CAP)},
+				procEntry{"core_pattern", textNode(0o644, func() string { return "core\n" })},
+				procEntry{"core_uses_pid", number(0)},
 				procEntry{"hostname", textNode(0o644, func() string { return hostname + "\n" })},
 				procEntry{"ostype", textNode(0o444, func() string { return "Linux\n" })},
 				procEntry{"pid_max", number(pidMax)},

@@ -35,9 +35,6 @@ const (
 	inherited = signalSet(1<<(sys.SIGHUP-1) | 1<<(sys.SIGINT-1))
 )
 
-// crashStatus is the exit status of a Go program that crashed.
-const crashStatus = 2
-
 // deliver sends sig to p: send_signal. Machine.mu is held, and is given back with
 // unlock.
 func (m *Machine) deliver(p *process, sig sys.Signal) {
@@ -83,7 +80,7 @@ func (m *Machine) act(p *process, sig sys.Signal) {
 		m.doom(p, sys.WaitStatus(sig))
 		return
 	case crashing.has(sig):
-		m.doom(p, exitStatus(crashStatus))
+		m.crash(p, sig)
 		return
 	}
 	if n := len(p.threads); n > 0 {

@@ -240,5 +240,5 @@ func (m *Machine) panicked(t *thread, v any, stack []byte) {
 	if m.sched.Mode() == sched.FreeRunning {
 		fmt.Fprintln(m.console, e.Error())
 	}
-	m.doom(t.p, sys.WaitStatus(sys.SIGABRT))
+	m.abort(t.p, fmt.Sprintf("panic: %v\n\n%s", v, stack))
 }

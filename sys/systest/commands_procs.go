@@ -168,8 +168,8 @@ var procCommands = map[string]command{
 	"getpid":  func(a *agent, w args) string { return fmt.Sprintf("<pid %d>", a.s.Getpid()) },
 	"gettid":  func(a *agent, w args) string { return fmt.Sprintf("<pid %d>", a.s.Gettid()) },
 	"getppid": func(a *agent, w args) string { return fmt.Sprintf("<pid %d>", a.s.Getppid()) },
-	// spawn NAME [exe FD] [setpgid] [deathsig SIG] [file FD]...: the files are 5, 6 and
-	// so on in the new process.
+	// spawn NAME [exe FD] [setpgid] [deathsig SIG] [env NAME=VALUE] [file FD]...: the
+	// files are 5, 6 and so on in the new process.
 	"spawn": func(a *agent, w args) string {
 		if a.gift < 0 {
 			panic(scriptError("spawn is a line of its own"))
@@ -185,6 +185,9 @@ var procCommands = map[string]command{
 			case "deathsig":
 				i++
 				attr.Pdeathsig = sys.Signal(w.flags(i, signals))
+			case "env":
+				i++
+				attr.Env = append(attr.Env, w.str(i))
 			case "file":
 				i++
 				attr.Files = append(attr.Files, a.fd(w.str(i)))

@@ -484,7 +484,11 @@ func statusString(w sys.WaitStatus) string {
 		return "continued"
 	}
 	if w.Signaled() {
-		return "killed by " + w.Signal().String()
+		how := "killed by " + w.Signal().String()
+		if w.CoreDump() {
+			how += ", core dumped"
+		}
+		return how
 	}
 	return "exited " + strconv.Itoa(w.ExitStatus())
 }

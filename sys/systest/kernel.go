@@ -20,6 +20,9 @@ type Kernel struct {
 	Root bool
 	// Files are the files of testdata whose cases run; nil is all.
 	Files []string
+	// Skip are files of testdata whose cases do not run, with the reason: what they
+	// are about depends on settings that this kernel has otherwise.
+	Skip map[string]string
 	// Exec starts [Program] as a process, the leader of its group, with the
 	// given argv, in an empty
 	// working directory that belongs to its user, with /dev/null and its own
@@ -49,6 +52,9 @@ func Run(t *testing.T, k Kernel) {
 			continue
 		}
 		t.Run(f.name, func(t *testing.T) {
+			if why := k.Skip[f.name]; why != "" {
+				t.Skip(why)
+			}
 			n, left := f.run(t, k)
 			checks += n
 			skipped += left

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 
 // realKernel is this machine's kernel, with cases in a new directory under base.
 func realKernel(fs, base string, uid int) Kernel {
-	return Kernel{FS: fs, Root: uid == 0, Exec: func(argv []string, stdin []byte) ([]byte, error) {
+	return Kernel{FS: fs, Root: uid == 0, Skip: settings(), Exec: func(argv []string, stdin []byte) ([]byte, error) {
 		dir, err := os.MkdirTemp(base, "systest")
 		if err != nil {
 			return nil, err
@@ -67,6 +67,18 @@ func realKernel(fs, base string, uid int) Kernel {
 		}
 		return bytes.TrimSpace(out), err
 	}}
+}
+
+// settings are the files of cases that this machine's settings decide.
+func settings() map[string]string {
+	skip := map[string]string{}
+	for file, want := range map[string]string{"core_pattern": "core", "core_uses_pid": "0"} {
+		got, err := os.ReadFile("/proc/sys/kernel/" + file)
+		if s := strings.TrimSpace(string(got)); err != nil || s != want {
+			skip["cores.txt"] = fmt.Sprintf("kernel.%s is %q, not %q", file, s, want)
+		}
+	}
+	return skip
 }
 
 // removeAll removes what cases left, directories that may not be read included.
