@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -150,7 +151,12 @@ func (ino *Inode) room(t *Task, i int64, need int) (page, error) {
 		for size < need {
 			size *= 2
 		}
-		grown := page(alignedBytes(size))[:need]
+		var grown page
+		if size == pageSize {
+			grown = newPage()[:need]
+		} else {
+			grown = alignedBytes(size)[:need]
+		}
 		copy(grown, pg)
 		pg = grown
 	}
@@ -167,6 +173,32 @@ func (d *data) freshPage() page {
 	pg := page(d.fresh[:pageSize:pageSize])
 	d.fresh = d.fresh[pageSize:]
 	return pg
+}
+
+// freePages are pages of files that are gone, for the next ones: short-lived files
+// are what tests make most.
+var freePages sync.Pool
+
+// newPage is a page of zeros.
+func newPage() page {
+	if p, ok := freePages.Get().(*[pageSize]byte); ok {
+		*p = [pageSize]byte{}
+		return p[:]
+	}
+	return alignedBytes(pageSize)
+}
+
+// free gives the pages of a file to others that is gone. Those that were mapped
+// the mappers may still have.
+func (d *data) free() {
+	if len(d.regions) == 0 {
+		for _, pg := range d.near {
+			if cap(pg) == pageSize {
+				freePages.Put((*[pageSize]byte)(pg[:pageSize]))
+			}
+		}
+	}
+	d.near, d.far, d.fresh = nil, nil, nil
 }
 
 // regionPage is the memory of page i in a region, nil when it is in none.

@@ -131,6 +131,7 @@ func (ino *Inode) evict() {
 	}
 	l := &ino.fs.limits
 	ino.reservePages(nil, -ino.data.pages.Load())
+	ino.data.free()
 	l.charge(nil, ino.uid.Load(), 0, -1)
 	space := int64(bogoInode)
 	for _, x := range ino.xattrs {
