@@ -66,6 +66,9 @@ func (m Mem) Len() int { return len(m.b) }
 // Bytes is for backends: the memory itself, to unmap it or to name a futex.
 func (m Mem) Bytes() []byte { return m.b }
 
+// Gate is for backends: what NewMem was given.
+func (m Mem) Gate() Gate { return m.gate }
+
 func (m Mem) p32(off int) *uint32 {
 	if m.gate != nil {
 		m.gate.Touch()

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"github.com/httpjail/httpjail/sys"
 	"github.com/httpjail/httpjail/sys/fake/sched"
@@ -52,7 +51,7 @@ type process struct {
 	job       jobControl
 	limits    [numLimits]sys.Rlimit
 	childGone sched.Queue // Wait4 sleeps here
-	maps      []mapping   // in the order of mmap(2)
+	maps      []*mapping  // in the order of mmap(2)
 }
 
 // Flags of process.state.
@@ -327,43 +326,60 @@ func (p *process) setrlimit(resource int, lim sys.Rlimit) error {
 	return nil
 }
 
-// mapping is a mapping of mmap(2).
+// mapping is a mapping of mmap(2), and the gate of its Mem, by which it is known:
+// several can be of the same memory.
 type mapping struct {
-	start *byte
-	desc  *vfs.Description // of the file, which it keeps open; nil: none
-	write bool             // it is shared, and of PROT_WRITE
+	*process
+	desc   *vfs.Description // of the file, which it keeps open; nil: none
+	shared bool
 }
 
 // mapped records a mapping and makes the Mem by which p reaches it. It takes over
 // the reference to desc.
-func (p *process) mapped(b []byte, desc *vfs.Description, write bool) sys.Mem {
+func (p *process) mapped(b []byte, desc *vfs.Description, shared bool) sys.Mem {
+	m := &mapping{p, desc, shared}
 	p.m.mu.Lock()
 	defer p.m.mu.Unlock()
-	p.maps = append(p.maps, mapping{unsafe.SliceData(b), desc, write})
-	return sys.NewMem(b, p)
+	p.maps = append(p.maps, m)
+	return sys.NewMem(b, m)
 }
 
-// unmapped undoes mapped. EINVAL: there is no such mapping.
-func (p *process) unmapped(task *vfs.Task, mem sys.Mem) error {
-	start := unsafe.SliceData(mem.Bytes())
+// unmapped undoes mapped, if nobody did.
+func (p *process) unmapped(task *vfs.Task, m *mapping) {
 	p.m.mu.Lock()
-	i := slices.IndexFunc(p.maps, func(m mapping) bool { return m.start == start })
-	if i < 0 {
-		p.m.mu.Unlock()
-		return sys.EINVAL
+	i := slices.Index(p.maps, m)
+	if i >= 0 {
+		p.maps = slices.Delete(p.maps, i, i+1)
 	}
-	m := p.maps[i]
-	p.maps = slices.Delete(p.maps, i, i+1)
 	p.m.mu.Unlock()
-	m.close(task)
-	return nil
+	if i >= 0 {
+		m.close(task)
+	}
 }
 
-func (m mapping) close(task *vfs.Task) {
+func (m *mapping) close(task *vfs.Task) {
 	if m.desc != nil {
-		m.desc.Munmap(m.write)
+		m.desc.Munmap(m.shared)
 		m.desc.Decref(task)
 	}
+}
+
+// attachment is an attachment of shmat(2), and the gate of its Mem.
+type attachment struct {
+	*process
+	detached bool // guarded by Machine.mu
+}
+
+// detach says whether m is an attachment of p that was not detached yet.
+func (p *process) detach(mem sys.Mem) bool {
+	a, ok := mem.Gate().(*attachment)
+	p.m.mu.Lock()
+	defer p.m.mu.Unlock()
+	if !ok || a.process != p || a.detached {
+		return false
+	}
+	a.detached = true
+	return true
 }
 
 // signalSet is a set of signals: bit n-1 is signal n, as sigset_t.

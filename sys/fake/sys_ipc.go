@@ -64,12 +64,15 @@ func (t *thread) Shmat(id, flags int) (mem sys.Mem, err error) {
 	if err != nil {
 		return sys.Mem{}, err
 	}
-	return sys.NewMem(b, t.p), nil
+	return sys.NewMem(b, &attachment{process: t.p}), nil
 }
 
 func (t *thread) Shmdt(mem sys.Mem) (err error) {
 	t.enter("shmdt", -1)
 	defer t.leave(nil, &err)
+	if !t.p.detach(mem) {
+		return sys.EINVAL
+	}
 	return t.p.m.ipc.Shmdt(&t.task, mem.Bytes())
 }
 
@@ -106,7 +109,7 @@ func (t *thread) Mmap(fd int, off int64, length, prot, flags int) (mem sys.Mem, 
 		b, err := d.Mmap(&t.task, off, length, prot, flags)
 		if err == nil {
 			d.Incref()
-			mem = t.p.mapped(b, d, flags&sys.MAP_SHARED != 0 && prot&sys.PROT_WRITE != 0)
+			mem = t.p.mapped(b, d, flags&sys.MAP_SHARED != 0)
 		}
 		return err
 	})
@@ -116,7 +119,17 @@ func (t *thread) Mmap(fd int, off int64, length, prot, flags int) (mem sys.Mem, 
 func (t *thread) Munmap(mem sys.Mem) (err error) {
 	t.enter("munmap", -1, uint64(mem.Len()))
 	defer t.leave(nil, &err)
-	return t.p.unmapped(&t.task, mem)
+	if mem.Len() == 0 {
+		return sys.EINVAL
+	}
+	// There need be nothing at the address, as munmap(2) says.
+	if t.p.detach(mem) {
+		return t.p.m.ipc.Shmdt(&t.task, mem.Bytes())
+	}
+	if m, ok := mem.Gate().(*mapping); ok {
+		t.p.unmapped(&t.task, m)
+	}
+	return nil
 }
 
 func (t *thread) MemfdCreate(name string, flags int) (fd int, err error) {

@@ -109,8 +109,8 @@ func (x *IPC) Shmat(t *vfs.Task, id, flags int) ([]byte, error) {
 }
 
 // Shmdt is shmdt(2) of one attachment of the memory that Shmat returned.
-// EINVAL: the process has none. The attachments of one process are alike, where
-// Linux tells them apart by address: detaching one twice detaches another.
+// EINVAL: the process has none. The attachments of one process are alike: the
+// caller tells them apart.
 func (x *IPC) Shmdt(t *vfs.Task, mem []byte) error {
 	x.shmMu.Lock()
 	defer x.shmMu.Unlock()

@@ -335,6 +335,9 @@ func (ep *epoll) Read(*vfs.Task, *vfs.Description, []byte) (int, error) { return
 // Write implements vfs.File: EINVAL.
 func (ep *epoll) Write(*vfs.Task, *vfs.Description, []byte) (int, error) { return 0, sys.EINVAL }
 
+// Seek implements vfs.Seeker: noop_llseek.
+func (ep *epoll) Seek(_ *vfs.Task, pos, _ int64, _ int) (int64, error) { return pos, nil }
+
 // Stat implements vfs.File: an anonymous inode.
 func (ep *epoll) Stat(t *vfs.Task, st *sys.Stat) error {
 	*st = sys.Stat{Dev: 13, Ino: ep.ino, Nlink: 1, Mode: 0o600, Blksize: 4096}

@@ -30,12 +30,13 @@ const (
 
 // socket is struct sock. It implements vfs.File.
 type socket struct {
-	net          *Net
-	domain       int
-	typ          int
-	ino          uint64
-	owner, group uint32 // of the inode
-	uid          uint32 // who made it, for SO_REUSEPORT
+	net    *Net
+	domain int
+	typ    int
+	ino    uint64
+	uid    uint32 // who made it, for SO_REUSEPORT
+
+	owner, group uint32 // of the inode: of who got the descriptor
 
 	q sched.Queue // all that wait on it: readers, writers, accepters, pollers, epolls
 
@@ -109,8 +110,8 @@ func (n *Net) newSocket(domain, typ int) *socket {
 	return s
 }
 
-// open makes the socket's description; typ may hold SOCK_NONBLOCK.
-// The socket's inode belongs to who makes it: sock_alloc.
+// open makes the socket's description, sock_alloc and sock_alloc_file; typ may hold
+// SOCK_NONBLOCK.
 func (s *socket) open(t *vfs.Task, typ int) *vfs.Description {
 	s.owner, s.group = t.Cred.Uid, t.Cred.Gid
 	return vfs.NewDescription(s, sys.O_RDWR|typ&sys.SOCK_NONBLOCK)

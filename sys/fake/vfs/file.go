@@ -393,7 +393,11 @@ func (d *Description) Mmap(t *Task, off int64, length, prot, flags int) ([]byte,
 		return nil, sys.ENODEV
 	}
 	if shared {
-		return f.Mmap(t, off, length, prot&sys.PROT_WRITE != 0)
+		p, err := f.Mmap(t, off, length, prot&sys.PROT_WRITE != 0)
+		if err == nil {
+			d.countMap(1)
+		}
+		return p, err
 	}
 	p := alignedBytes(length)
 	if f, ok := d.File.(Positioned); ok {
@@ -404,11 +408,19 @@ func (d *Description) Mmap(t *Task, off int64, length, prot, flags int) ([]byte,
 	return p, nil
 }
 
-// Munmap ends a mapping. write: it was shared, and of PROT_WRITE.
-func (d *Description) Munmap(write bool) {
-	if ino := d.Inode(); write && ino != nil {
+// Munmap ends a mapping of Mmap.
+func (d *Description) Munmap(shared bool) {
+	if shared {
+		d.countMap(-1)
+	}
+}
+
+// countMap counts the shared mappings that could be made to write: VM_MAYWRITE,
+// mapping_map_writable.
+func (d *Description) countMap(n int) {
+	if ino := d.Inode(); ino != nil && d.writable() {
 		ino.mu.Lock()
-		ino.writableMaps--
+		ino.writableMaps += n
 		ino.mu.Unlock()
 	}
 }

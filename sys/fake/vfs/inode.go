@@ -64,7 +64,7 @@ type Inode struct {
 	mu           sync.RWMutex
 	data         data       // regular file
 	seals        int        // memfd; F_SEAL_SEAL for files that cannot be sealed
-	writableMaps int        // regular file: shared mappings that can write it
+	writableMaps int        // regular file: shared mappings that could write it
 	dir          *directory // directory
 	link         string     // symlink: the target
 	pipe         *pipe      // fifo: made at the first open

@@ -64,7 +64,7 @@ func (d *Description) sealable() *Inode {
 }
 
 // AddSeals is F_ADD_SEALS of fcntl(2), memfd_add_seals. EBUSY: F_SEAL_WRITE on
-// a file that is mapped to be written.
+// a file that is mapped shared by a descriptor that can write, even to be read.
 func (d *Description) AddSeals(seals int) error {
 	if d.IsPath() {
 		return sys.EBADF

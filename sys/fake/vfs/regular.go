@@ -169,9 +169,5 @@ func (f *regular) Mmap(t *Task, off int64, length int, write bool) ([]byte, erro
 	if write && ino.seals&sys.F_SEAL_WRITE != 0 {
 		return nil, sys.EPERM
 	}
-	mem, err := ino.data.mmap(off, length)
-	if err == nil && write {
-		ino.writableMaps++
-	}
-	return mem, err
+	return ino.data.mmap(off, length)
 }
