@@ -180,15 +180,7 @@ func (t *thread) Chmod(path string, mode uint32) (err error) {
 func (t *thread) Fchmod(fd int, mode uint32) (err error) {
 	t.enter("fchmod", fd, uint64(mode))
 	defer t.leave(nil, &err)
-	return t.with(fd, func(d *vfs.Description) error {
-		if d.Path.Dentry == nil && !d.IsPath() {
-			if !isSocket(&t.task, d) {
-				return sys.EOPNOTSUPP
-			}
-			return nil // sockfs takes it, and nobody ever asks
-		}
-		return t.tree().Fchmod(&t.task, d, mode)
-	})
+	return t.with(fd, func(d *vfs.Description) error { return t.tree().Fchmod(&t.task, d, mode) })
 }
 
 func (t *thread) Chown(path string, uid, gid int) (err error) {
@@ -208,38 +200,7 @@ func (t *thread) Lchown(path string, uid, gid int) (err error) {
 func (t *thread) Fchown(fd, uid, gid int) (err error) {
 	t.enter("fchown", fd, uint64(uid), uint64(gid))
 	defer t.leave(nil, &err)
-	return t.with(fd, func(d *vfs.Description) error {
-		if d.Path.Dentry == nil && !d.IsPath() {
-			return t.chownNameless(d, uid, gid)
-		}
-		return t.tree().Fchown(&t.task, d, uid, gid)
-	})
-}
-
-// chownNameless is fchown(2) of a file without a name. A socket takes its present
-// owner; that it becomes somebody else's is not simulated. Others are in the
-// filesystem anon_inodefs, which refuses: anon_inode_setattr.
-func (t *thread) chownNameless(d *vfs.Description, uid, gid int) error {
-	var st sys.Stat
-	if err := d.Stat(&t.task, &st); err != nil {
-		return err
-	}
-	c := t.task.Cred
-	same := (uid == -1 || uint32(uid) == st.Uid) && (gid == -1 || uint32(gid) == st.Gid)
-	switch {
-	case st.Mode&sys.S_IFMT != sys.S_IFSOCK:
-		return sys.EOPNOTSUPP
-	case !c.Has(sys.CAP_CHOWN) && (uid != -1 || gid != -1) && (c.Uid != st.Uid || !same): // setattr_prepare
-		return sys.EPERM
-	case same:
-		return nil
-	}
-	return sys.ENOSYS
-}
-
-func isSocket(t *vfs.Task, d *vfs.Description) bool {
-	var st sys.Stat
-	return d.Stat(t, &st) == nil && st.Mode&sys.S_IFMT == sys.S_IFSOCK
+	return t.with(fd, func(d *vfs.Description) error { return t.tree().Fchown(&t.task, d, uid, gid) })
 }
 
 func (t *thread) Utimensat(path string, atime, mtime sys.Timespec, flags int) (err error) {
@@ -258,7 +219,7 @@ func (t *thread) Futimens(fd int, atime, mtime sys.Timespec) (err error) {
 	if fd == sys.AT_FDCWD {
 		return sys.EFAULT // a path is wanted then
 	}
-	return t.with(fd, func(d *vfs.Description) error { return d.Futimens(&t.task, atime, mtime) })
+	return t.with(fd, func(d *vfs.Description) error { return t.tree().Futimens(&t.task, d, atime, mtime) })
 }
 
 func (t *thread) Faccessat(path string, mode uint32, flags int) (err error) {

@@ -34,9 +34,8 @@ type socket struct {
 	domain int
 	typ    int
 	ino    uint64
-	uid    uint32 // who made it, for SO_REUSEPORT
-
-	owner, group uint32 // of the inode: of who got the descriptor
+	inode  *vfs.Inode // made by open
+	uid    uint32     // who made it, for SO_REUSEPORT
 
 	q sched.Queue // all that wait on it: readers, writers, accepters, pollers, epolls
 
@@ -110,10 +109,10 @@ func (n *Net) newSocket(domain, typ int) *socket {
 	return s
 }
 
-// open makes the socket's description, sock_alloc and sock_alloc_file; typ may hold
-// SOCK_NONBLOCK.
+// open makes the socket's description; typ may hold SOCK_NONBLOCK.
+// The inode belongs to who makes it: sock_alloc.
 func (s *socket) open(t *vfs.Task, typ int) *vfs.Description {
-	s.owner, s.group = t.Cred.Uid, t.Cred.Gid
+	s.inode = s.net.tree.NewSocketInode(t, s.ino, s.protocol())
 	return vfs.NewDescription(s, sys.O_RDWR|typ&sys.SOCK_NONBLOCK)
 }
 
@@ -156,8 +155,29 @@ func (s *socket) Write(t *vfs.Task, d *vfs.Description, p []byte) (int, error) {
 
 // Stat implements vfs.File: an inode of sockfs.
 func (s *socket) Stat(t *vfs.Task, st *sys.Stat) error {
-	*st = sys.Stat{Dev: 8, Ino: s.ino, Nlink: 1, Mode: sys.S_IFSOCK | 0o777, Uid: s.owner, Gid: s.group, Blksize: 4096}
+	s.inode.Stat(st)
 	return nil
+}
+
+// Inode implements vfs.Socketed.
+func (s *socket) Inode() *vfs.Inode { return s.inode }
+
+// protocol is the name of struct proto.
+func (s *socket) protocol() string {
+	switch {
+	case s.domain == sys.AF_UNIX && s.typ == sys.SOCK_STREAM:
+		return "UNIX-STREAM"
+	case s.domain == sys.AF_UNIX:
+		return "UNIX"
+	}
+	name := "TCP"
+	if s.typ == sys.SOCK_DGRAM {
+		name = "UDP"
+	}
+	if s.domain == sys.AF_INET6 {
+		name += "v6"
+	}
+	return name
 }
 
 // Queue implements vfs.File.

@@ -47,12 +47,13 @@ func (k *Tree) Fchmod(t *Task, d *Description, mode uint32) error {
 	if d.IsPath() {
 		return sys.EBADF
 	}
-	if d.Path.Dentry == nil {
-		return sys.EINVAL
+	p, err := d.place(t)
+	if err != nil {
+		return err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.chmod(t, d.Path, mode)
+	return k.chmod(t, p, mode)
 }
 
 // chmod is chmod_common.
@@ -61,6 +62,9 @@ func (k *Tree) chmod(t *Task, p Path, mode uint32) error {
 		return err
 	}
 	ino := p.Dentry.inode
+	if ino.private() {
+		return sys.EOPNOTSUPP
+	}
 	if !ino.ownerOrCapable(t.Cred) || ino.magic != nil {
 		return sys.EPERM
 	}
@@ -99,12 +103,13 @@ func (k *Tree) Fchown(t *Task, d *Description, uid, gid int) error {
 	if d.IsPath() {
 		return sys.EBADF
 	}
-	if d.Path.Dentry == nil {
-		return sys.EINVAL
+	p, err := d.place(t)
+	if err != nil {
+		return err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.chown(t, d.Path, uid, gid)
+	return k.chown(t, p, uid, gid)
 }
 
 // chown is chown_common with notify_change and setattr_prepare.
@@ -119,6 +124,9 @@ func (k *Tree) chown(t *Task, p Path, uid, gid int) error {
 		gid = -1
 	}
 	ino := p.Dentry.inode
+	if ino.private() {
+		return sys.EOPNOTSUPP
+	}
 	c := t.Cred
 	owner, capable := c.Uid == ino.uid.Load(), c.Has(sys.CAP_CHOWN)
 	if uid != -1 && !capable && !(owner && uint32(uid) == ino.uid.Load()) { // chown_ok
@@ -180,17 +188,17 @@ func (k *Tree) Utimensat(t *Task, path string, atime, mtime sys.Timespec, flags 
 }
 
 // Futimens is utimensat(2) of a descriptor: do_utimes_fd.
-func (d *Description) Futimens(t *Task, atime, mtime sys.Timespec) error {
-	switch {
-	case d.IsPath():
+func (k *Tree) Futimens(t *Task, d *Description, atime, mtime sys.Timespec) error {
+	if d.IsPath() {
 		return sys.EBADF
-	case d.Path.Dentry == nil:
-		return sys.ENOSYS // a socket takes it, and an anonymous inode does not
 	}
-	k := d.Path.Dentry.inode.fs.tree
+	p, err := d.place(t)
+	if err != nil {
+		return err
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.utimes(t, d.Path, atime, mtime)
+	return k.utimes(t, p, atime, mtime)
 }
 
 // utimes is vfs_utimes.
@@ -204,13 +212,17 @@ func (k *Tree) utimes(t *Task, p Path, atime, mtime sys.Timespec) error {
 		return err
 	}
 	ino := p.Dentry.inode
-	if !ino.ownerOrCapable(t.Cred) {
-		if atime.Nsec != sys.UTIME_NOW || mtime.Nsec != sys.UTIME_NOW {
-			return sys.EPERM
-		}
+	owner, touch := ino.ownerOrCapable(t.Cred), atime.Nsec == sys.UTIME_NOW && mtime.Nsec == sys.UTIME_NOW
+	if touch && !owner { // notify_change
 		if err := ino.permission(t, p.Mount, mayWrite); err != nil {
 			return err
 		}
+	}
+	if ino.private() {
+		return sys.EOPNOTSUPP
+	}
+	if !touch && !owner { // setattr_prepare
+		return sys.EPERM
 	}
 	now := k.now(t)
 	set := func(to interface{ Store(int64) }, ts sys.Timespec) {

@@ -67,6 +67,7 @@ type Inode struct {
 	writableMaps int        // regular file: shared mappings that could write it
 	dir          *directory // directory
 	link         string     // symlink: the target
+	proto        string     // of sockfs: the protocol's name
 	pipe         *pipe      // fifo: made at the first open
 	socket       any        // socket: who is bound to it
 	magic        *MagicNode // of a synthetic filesystem

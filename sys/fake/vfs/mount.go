@@ -36,7 +36,11 @@ type Tree struct {
 	devices  map[device]Driver
 	programs map[string]sys.Program
 	anon     *Mount // of pipes and memory files
-	locks    lockTable
+	sock     *Mount // of sockets
+	// anonInodes is of what else has no name, as far as it can be seen: inodes are
+	// made for it when they are asked for their attributes.
+	anonInodes *Mount
+	locks      lockTable
 }
 
 // Mount is a filesystem at a place in the tree, struct mount of Linux. What is not
@@ -151,6 +155,8 @@ func New(start time.Time) *Tree {
 	k.root = Path{m, m.root}
 	anon := k.newFS("anon")
 	k.anon = &Mount{fs: anon, id: pipefsMount, root: newRoot(anon.newInode(sys.S_IFDIR|0o755, 0, 0, k.start))}
+	k.sock = &Mount{fs: &FS{tree: k, dev: sockfsDev, typ: "sockfs"}, id: sockfsMount}
+	k.anonInodes = &Mount{fs: &FS{tree: k, typ: "anon_inodefs"}, id: anonInodesMount}
 	k.standardDevices()
 	return k
 }

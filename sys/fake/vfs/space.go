@@ -199,23 +199,13 @@ func (k *Tree) Statfs(t *Task, path string, st *sys.Statfs) error {
 	return nil
 }
 
-// Statfs is fstatfs(2), also of an O_PATH description. A file without a name is
-// a socket or an anonymous inode.
+// Statfs is fstatfs(2), also of an O_PATH description.
 func (d *Description) Statfs(t *Task, st *sys.Statfs) error {
-	if d.Path.Dentry != nil {
-		d.Path.Mount.statfs(st, d.Path.Dentry.inode)
-		return nil
+	p, err := d.place(t)
+	if err == nil {
+		p.Mount.statfs(st, p.Dentry.inode)
 	}
-	var file sys.Stat
-	if err := d.Stat(t, &file); err != nil {
-		return err
-	}
-	typ := int64(sys.ANON_INODE_FS_MAGIC)
-	if file.Mode&sys.S_IFMT == sys.S_IFSOCK {
-		typ = sys.SOCKFS_MAGIC
-	}
-	simpleStatfs(st, typ)
-	return nil
+	return err
 }
 
 // simpleStatfs is simple_statfs: a filesystem that takes no space.
@@ -227,6 +217,12 @@ func simpleStatfs(st *sys.Statfs, typ int64) {
 func (m *Mount) statfs(st *sys.Statfs, ino *Inode) {
 	fs := m.fs
 	switch {
+	case m == fs.tree.sock:
+		simpleStatfs(st, sys.SOCKFS_MAGIC)
+		return
+	case m == fs.tree.anonInodes:
+		simpleStatfs(st, sys.ANON_INODE_FS_MAGIC)
+		return
 	case m == fs.tree.anon && !ino.isRegular():
 		simpleStatfs(st, sys.PIPEFS_MAGIC)
 		return

@@ -84,20 +84,20 @@ const uniqueMount = 1 << 31
 
 // Statx is statx(2) of a descriptor, also of an O_PATH description.
 func (d *Description) Statx(t *Task, mask uint32, st *sys.Statx) error {
-	if d.Path.Dentry != nil {
-		d.Path.statx(mask, st)
-		return nil
-	}
-	var s sys.Stat
-	if err := d.Stat(t, &s); err != nil {
+	p, err := d.place(t)
+	if err != nil {
 		return err
 	}
-	basicStatx(st, &s)
-	mnt := uint64(anonInodesMount)
-	if s.Mode&sys.S_IFMT == sys.S_IFSOCK {
-		mnt = sockfsMount
+	if p.Dentry.inode.private() {
+		var s sys.Stat
+		if err := d.Stat(t, &s); err != nil {
+			return err
+		}
+		basicStatx(st, &s)
+		mountStatx(st, mask, anonInodesMount)
+		return nil
 	}
-	mountStatx(st, mask, mnt)
+	p.statx(mask, st)
 	return nil
 }
 
@@ -129,11 +129,10 @@ func (p Path) statx(mask uint32, st *sys.Statx) {
 	ino.stat(&s)
 	basicStatx(st, &s)
 	id := uint64(p.Mount.id)
-	anon := p.Mount == ino.fs.tree.anon
-	if anon && ino.isRegular() {
+	if p.Mount == ino.fs.tree.anon && ino.isRegular() {
 		id = memfdMount
 	}
-	if ino.magic == nil && !(anon && !ino.isRegular()) { // a tmpfs
+	if ino.shmem() {
 		st.AttributesMask |= sys.STATX_ATTR_APPEND | sys.STATX_ATTR_IMMUTABLE | sys.STATX_ATTR_NODUMP
 		if mask&sys.STATX_BTIME != 0 {
 			st.Mask |= sys.STATX_BTIME

@@ -89,22 +89,17 @@ func (k *Tree) Removexattr(t *Task, path, name string, atflags int) error {
 	return p.removexattr(t, name)
 }
 
-// xattrPath is the file of a call on a descriptor. ENOSYS: a socket has an
-// attribute of its own, system.sockprotoname, and other files without a name have
-// not been looked into.
-func (d *Description) xattrPath() (Path, error) {
-	switch {
-	case d.IsPath():
+// xattrPath is the file of a call on a descriptor.
+func (d *Description) xattrPath(t *Task) (Path, error) {
+	if d.IsPath() {
 		return Path{}, sys.EBADF
-	case d.Path.Dentry == nil:
-		return Path{}, sys.ENOSYS
 	}
-	return d.Path, nil
+	return d.place(t)
 }
 
 // Setxattr is fsetxattr(2) with what CheckXattr has let through.
 func (d *Description) Setxattr(t *Task, name string, value []byte, flags int) error {
-	p, err := d.xattrPath()
+	p, err := d.xattrPath(t)
 	if err != nil {
 		return err
 	}
@@ -113,7 +108,7 @@ func (d *Description) Setxattr(t *Task, name string, value []byte, flags int) er
 
 // Getxattr is fgetxattr(2) with a name that CheckXattr has let through.
 func (d *Description) Getxattr(t *Task, name string, value []byte) (int, error) {
-	p, err := d.xattrPath()
+	p, err := d.xattrPath(t)
 	if err != nil {
 		return 0, err
 	}
@@ -122,7 +117,7 @@ func (d *Description) Getxattr(t *Task, name string, value []byte) (int, error) 
 
 // Listxattr is flistxattr(2).
 func (d *Description) Listxattr(t *Task) ([]string, error) {
-	p, err := d.xattrPath()
+	p, err := d.xattrPath(t)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +126,7 @@ func (d *Description) Listxattr(t *Task) ([]string, error) {
 
 // Removexattr is fremovexattr(2) with a name that CheckXattr has let through.
 func (d *Description) Removexattr(t *Task, name string) error {
-	p, err := d.xattrPath()
+	p, err := d.xattrPath(t)
 	if err != nil {
 		return err
 	}
@@ -172,9 +167,8 @@ func namespace(name string) string { return name[:strings.IndexByte(name, '.')+1
 
 // xattrHandler is xattr_resolve_name with the handlers of tmpfs. There are no
 // ACLs, as if it were mounted with noacl.
-func (p Path) xattrHandler(name string) error {
-	ino := p.Dentry.inode
-	if ino.magic != nil || p.Mount == ino.fs.tree.anon && !ino.isRegular() { // procfs, pipefs
+func (ino *Inode) xattrHandler(name string) error {
+	if !ino.shmem() { // procfs, pipefs, anonymous inodes
 		return sys.EOPNOTSUPP
 	}
 	switch ns := namespace(name); ns {
@@ -200,10 +194,10 @@ func (p Path) changeXattr(t *Task, name string) error {
 		return err
 	}
 	// cap_inode_setxattr, cap_inode_removexattr
-	if namespace(name) == "security." && name != capXattr && !t.Cred.Has(sys.CAP_SYS_ADMIN) {
+	if namespace(name) == "security." && name != capXattr && !t.Cred.Has(sys.CAP_SYS_ADMIN) && !p.Dentry.inode.private() {
 		return sys.EPERM
 	}
-	return p.xattrHandler(name)
+	return nil
 }
 
 // setxattr is do_setxattr with shmem_xattr_handler_set.
@@ -211,10 +205,17 @@ func (p Path) setxattr(t *Task, name string, value []byte, flags int) error {
 	if err := p.changeXattr(t, name); err != nil {
 		return err
 	}
+	ino := p.Dentry.inode
+	if ino.socketed() {
+		_, _, err, _ := ino.sockXattr(name)
+		return err
+	}
+	if err := ino.xattrHandler(name); err != nil {
+		return err
+	}
 	if name == capXattr {
 		return sys.ENOSYS
 	}
-	ino := p.Dentry.inode
 	ino.mu.Lock()
 	defer ino.mu.Unlock()
 	l := &ino.fs.limits
@@ -240,21 +241,33 @@ func (p Path) setxattr(t *Task, name string, value []byte, flags int) error {
 	return nil
 }
 
-func (p Path) getxattr(t *Task, name string, value []byte) (int, error) {
-	if err := p.xattrPermission(t, name, false); err != nil {
-		return 0, err
+// xattr is the value of an attribute.
+func (ino *Inode) xattr(name string) ([]byte, error) {
+	if ino.socketed() {
+		value, err, _, _ := ino.sockXattr(name)
+		return []byte(value), err
 	}
-	if err := p.xattrHandler(name); err != nil {
-		return 0, err
+	if err := ino.xattrHandler(name); err != nil {
+		return nil, err
 	}
-	ino := p.Dentry.inode
 	ino.mu.RLock()
 	defer ino.mu.RUnlock()
 	i, found := ino.findXattr(name)
 	if !found {
-		return 0, sys.ENODATA
+		return nil, sys.ENODATA
 	}
-	v := ino.xattrs[i].value
+	return ino.xattrs[i].value, nil // never changed, only replaced
+}
+
+func (p Path) getxattr(t *Task, name string, value []byte) (int, error) {
+	if err := p.xattrPermission(t, name, false); err != nil {
+		return 0, err
+	}
+	ino := p.Dentry.inode
+	v, err := ino.xattr(name)
+	if err != nil {
+		return 0, err
+	}
 	if len(value) > 0 && len(value) < len(v) {
 		return 0, sys.ERANGE
 	}
@@ -264,6 +277,9 @@ func (p Path) getxattr(t *Task, name string, value []byte) (int, error) {
 
 func (p Path) listxattr(t *Task) ([]string, error) {
 	ino := p.Dentry.inode
+	if ino.socketed() {
+		return []string{sockProtoName}, nil
+	}
 	ino.mu.RLock()
 	defer ino.mu.RUnlock()
 	var names []string
@@ -280,6 +296,13 @@ func (p Path) removexattr(t *Task, name string) error {
 		return err
 	}
 	ino := p.Dentry.inode
+	if ino.socketed() {
+		_, _, _, err := ino.sockXattr(name)
+		return err
+	}
+	if err := ino.xattrHandler(name); err != nil {
+		return err
+	}
 	ino.mu.Lock()
 	defer ino.mu.Unlock()
 	i, found := ino.findXattr(name)
