@@ -48,10 +48,10 @@
 //     else crashes a Go program is that only with this in its environment. A core
 //     has no memory in it, but a text that says what the process died of.
 //   - [sys.Signals].Signalfd always reads the signals of the process that made it.
-//   - Of namespaces there are those of mounts, and that of CLONE_NEWUTS, which has
-//     nothing to change; Unshare of others is ENOSYS.
-//   - The ambient capability set, securebits, ptrace, seccomp and
-//     cgroups do not exist. Prctl returns EINVAL for what it does not know.
+//   - Of namespaces there are those of mounts and of System V IPC, and that of
+//     CLONE_NEWUTS, which has nothing to change; Unshare of others is ENOSYS.
+//   - The ambient capability set, securebits, ptrace, seccomp and cgroups do not
+//     exist. Prctl returns EINVAL for what it does not know.
 //
 // # Locks
 //
@@ -62,6 +62,7 @@
 //	Machine.randMu  entropy
 //
 // The subsystems vfs, net and ipc have their own. Machine.mu is never held across
-// a call into them, except to name a place (Tree.PathString); they call back
-// (procfs, signal files) with none of their locks that PathString takes.
+// a call into them, except to name a place (Tree.PathString) or to hold one
+// (Path.Hold); they call back (procfs, signal files) with none of their locks that
+// these take.
 package fake

@@ -43,7 +43,7 @@ func (t *thread) spawn(attr *sys.SpawnAttr) (int, error) {
 		return 0, sys.EAGAIN
 	}
 	a.cred = a.cred.afterExec(&file, exe.Path.Mount.Flags()&vfs.MountNosuid != 0).publish()
-	c, err := m.newProcess(p, &a, attr.Argv, attr.Env, exe.Path)
+	c, err := m.newProcess(p, t.ipc(), &a, attr.Argv, attr.Env, exe.Path)
 	if err != nil {
 		fds.closeAll(&t.task)
 		return 0, err

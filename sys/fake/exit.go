@@ -60,6 +60,7 @@ func (p *process) die() {
 	}
 	maps := p.maps
 	p.maps = nil
+	ipcs := p.ipcs
 	places := []*place{&p.attrs.Load().place}
 	for _, t := range p.threads {
 		if own := t.own.Swap(nil); own != nil {
@@ -77,8 +78,10 @@ func (p *process) die() {
 		mp.close(task)
 	}
 
-	m.ipc.UndoAll(p, m.sched.Now())
-	m.ipc.DetachAll(p, p.pid, m.sched.Now())
+	for _, ns := range ipcs {
+		ns.UndoAll(p, m.sched.Now())
+		ns.DetachAll(p, p.pid, m.sched.Now())
+	}
 	p.fds.closeAll(task)
 	if p.exe.Dentry != nil {
 		m.tree.AllowWrite(p.exe)

@@ -252,7 +252,7 @@ func (m *Machine) Start(spec ProcSpec) (pid int, err error) {
 	if m.closed {
 		return 0, sys.ESRCH
 	}
-	p, err := m.newProcess(m.init, &a, argv, spec.Env, exe)
+	p, err := m.newProcess(m.init, m.ipc, &a, argv, spec.Env, exe)
 	if err != nil {
 		return 0, err
 	}
@@ -475,10 +475,10 @@ func (p *process) info() ProcInfo {
 	return i
 }
 
-// SemIDs are the System V semaphore sets that exist.
+// SemIDs are the System V semaphore sets that exist in the first namespace.
 func (m *Machine) SemIDs() []int { return m.ipc.SemIDs() }
 
-// ShmIDs are the System V shared memory segments that exist.
+// ShmIDs are the System V shared memory segments that exist in the first namespace.
 func (m *Machine) ShmIDs() []int { return m.ipc.ShmIDs() }
 
 // OpenListeners are the addresses of all listening sockets.

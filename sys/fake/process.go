@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/httpjail/httpjail/sys"
+	"github.com/httpjail/httpjail/sys/fake/ipc"
 	"github.com/httpjail/httpjail/sys/fake/sched"
 	"github.com/httpjail/httpjail/sys/fake/vfs"
 )
@@ -52,6 +53,7 @@ type process struct {
 	limits    [numLimits]sys.Rlimit
 	childGone sched.Queue // Wait4 sleeps here
 	maps      []*mapping  // in the order of mmap(2)
+	ipcs      []*ipc.IPC  // the namespaces that its threads are in, or were; the first never changes
 }
 
 // Flags of process.state.
@@ -172,14 +174,14 @@ func (m *Machine) idInUse(id int) bool {
 
 // newProcess enters a process without threads as a child of parent.
 // Machine.mu is held.
-func (m *Machine) newProcess(parent *process, a *attrs, argv, env []string, exe vfs.Path) (*process, error) {
+func (m *Machine) newProcess(parent *process, ns *ipc.IPC, a *attrs, argv, env []string, exe vfs.Path) (*process, error) {
 	pid, err := m.allocID()
 	if err != nil {
 		return nil, err
 	}
 	p := &process{
 		m: m, pid: pid, argv: slices.Clone(argv), env: slices.Clone(env), exe: exe,
-		born: m.sched.Now(), parent: parent, pgid: parent.pgid, sid: parent.sid, limits: parent.limits,
+		ipcs: []*ipc.IPC{ns}, born: m.sched.Now(), parent: parent, pgid: parent.pgid, sid: parent.sid, limits: parent.limits,
 	}
 	p.childGone.Name = "children"
 	p.comm = p.name()
@@ -367,19 +369,21 @@ func (m *mapping) close(task *vfs.Task) {
 // attachment is an attachment of shmat(2), and the gate of its Mem.
 type attachment struct {
 	*process
+	ns       *ipc.IPC
 	detached bool // guarded by Machine.mu
 }
 
-// detach says whether m is an attachment of p that was not detached yet.
-func (p *process) detach(mem sys.Mem) bool {
+// detach detaches mem, and says whether it was attached.
+func (t *thread) detach(mem sys.Mem) bool {
 	a, ok := mem.Gate().(*attachment)
-	p.m.mu.Lock()
-	defer p.m.mu.Unlock()
-	if !ok || a.process != p || a.detached {
+	if !ok || a.process != t.p {
 		return false
 	}
+	t.p.m.mu.Lock()
+	was := a.detached
 	a.detached = true
-	return true
+	t.p.m.mu.Unlock()
+	return !was && a.ns.Shmdt(&t.task, mem.Bytes()) == nil
 }
 
 // signalSet is a set of signals: bit n-1 is signal n, as sigset_t.

@@ -5,93 +5,103 @@ import (
 	"unsafe"
 
 	"github.com/httpjail/httpjail/sys"
+	"github.com/httpjail/httpjail/sys/fake/ipc"
 	"github.com/httpjail/httpjail/sys/fake/vfs"
 )
+
+// ipc is the IPC namespace that t is in.
+func (t *thread) ipc() *ipc.IPC {
+	if t.ownIPC != nil {
+		return t.ownIPC
+	}
+	return t.p.ipcs[0]
+}
 
 func (t *thread) Semget(key, nsems, flags int) (id int, err error) {
 	t.enter("semget", -1, uint64(key), uint64(nsems), uint64(flags))
 	defer t.leave(&id, &err)
-	return negative(t.p.m.ipc.Semget(&t.task, key, nsems, flags))
+	return negative(t.ipc().Semget(&t.task, key, nsems, flags))
 }
 
 // Semtimedop is not restarted after a signal, see signal(7).
 func (t *thread) Semtimedop(id int, ops []sys.Sembuf, timeout time.Duration) (err error) {
 	t.enter("semtimedop", id, uint64(len(ops)), uint64(timeout))
 	defer t.leave(nil, &err)
-	return t.p.m.ipc.Semtimedop(&t.task, id, ops, t.deadline(timeout))
+	return t.ipc().Semtimedop(&t.task, id, ops, t.deadline(timeout))
 }
 
 func (t *thread) SemSetval(id, num, val int) (err error) {
 	t.enter("semctl", id, uint64(num), uint64(val))
 	defer t.leave(nil, &err)
-	return t.p.m.ipc.SemSetval(&t.task, id, num, val)
+	return t.ipc().SemSetval(&t.task, id, num, val)
 }
 
 func (t *thread) SemGetval(id, num int) (val int, err error) {
 	t.enter("semctl", id, uint64(num))
 	defer t.leave(&val, &err)
-	return negative(t.p.m.ipc.SemGetval(&t.task, id, num))
+	return negative(t.ipc().SemGetval(&t.task, id, num))
 }
 
 func (t *thread) SemStat(id int) (ds sys.SemidDs, err error) {
 	t.enter("semctl", id)
 	defer t.leave(nil, &err)
-	return t.p.m.ipc.SemStat(&t.task, id)
+	return t.ipc().SemStat(&t.task, id)
 }
 
 func (t *thread) SemSet(id int, perm sys.IpcPerm) (err error) {
 	t.enter("semctl", id, uint64(perm.Uid), uint64(perm.Gid), uint64(perm.Mode))
 	defer t.leave(nil, &err)
-	return t.p.m.ipc.SemSet(&t.task, id, perm)
+	return t.ipc().SemSet(&t.task, id, perm)
 }
 
 func (t *thread) SemRmid(id int) (err error) {
 	t.enter("semctl", id)
 	defer t.leave(nil, &err)
-	return t.p.m.ipc.SemRmid(&t.task, id)
+	return t.ipc().SemRmid(&t.task, id)
 }
 
 func (t *thread) Shmget(key, size, flags int) (id int, err error) {
 	t.enter("shmget", -1, uint64(key), uint64(size), uint64(flags))
 	defer t.leave(&id, &err)
-	return negative(t.p.m.ipc.Shmget(&t.task, key, size, flags))
+	return negative(t.ipc().Shmget(&t.task, key, size, flags))
 }
 
 func (t *thread) Shmat(id, flags int) (mem sys.Mem, err error) {
 	t.enter("shmat", id, uint64(flags))
 	defer t.leave(nil, &err)
-	b, err := t.p.m.ipc.Shmat(&t.task, id, flags)
+	ns := t.ipc()
+	b, err := ns.Shmat(&t.task, id, flags)
 	if err != nil {
 		return sys.Mem{}, err
 	}
-	return sys.NewMem(b, &attachment{process: t.p}), nil
+	return sys.NewMem(b, &attachment{process: t.p, ns: ns}), nil
 }
 
 func (t *thread) Shmdt(mem sys.Mem) (err error) {
 	t.enter("shmdt", -1)
 	defer t.leave(nil, &err)
-	if !t.p.detach(mem) {
+	if !t.detach(mem) {
 		return sys.EINVAL
 	}
-	return t.p.m.ipc.Shmdt(&t.task, mem.Bytes())
+	return nil
 }
 
 func (t *thread) ShmStat(id int) (ds sys.ShmidDs, err error) {
 	t.enter("shmctl", id)
 	defer t.leave(nil, &err)
-	return t.p.m.ipc.ShmStat(&t.task, id)
+	return t.ipc().ShmStat(&t.task, id)
 }
 
 func (t *thread) ShmSet(id int, perm sys.IpcPerm) (err error) {
 	t.enter("shmctl", id, uint64(perm.Uid), uint64(perm.Gid), uint64(perm.Mode))
 	defer t.leave(nil, &err)
-	return t.p.m.ipc.ShmSet(&t.task, id, perm)
+	return t.ipc().ShmSet(&t.task, id, perm)
 }
 
 func (t *thread) ShmRmid(id int) (err error) {
 	t.enter("shmctl", id)
 	defer t.leave(nil, &err)
-	return t.p.m.ipc.ShmRmid(&t.task, id)
+	return t.ipc().ShmRmid(&t.task, id)
 }
 
 func (t *thread) Mmap(fd int, off int64, length, prot, flags int) (mem sys.Mem, err error) {
@@ -123,8 +133,8 @@ func (t *thread) Munmap(mem sys.Mem) (err error) {
 		return sys.EINVAL
 	}
 	// There need be nothing at the address, as munmap(2) says.
-	if t.p.detach(mem) {
-		return t.p.m.ipc.Shmdt(&t.task, mem.Bytes())
+	if t.detach(mem) {
+		return nil
 	}
 	if m, ok := mem.Gate().(*mapping); ok {
 		t.p.unmapped(&t.task, m)

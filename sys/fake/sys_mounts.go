@@ -2,6 +2,7 @@ package fake
 
 import (
 	"github.com/httpjail/httpjail/sys"
+	"github.com/httpjail/httpjail/sys/fake/ipc"
 	"github.com/httpjail/httpjail/sys/fake/vfs"
 )
 
@@ -74,7 +75,7 @@ const (
 
 	// simulated are the namespaces that exist here. That of CLONE_NEWUTS is the same
 	// as before in all that can be seen: nothing changes a host name.
-	simulated = sys.CLONE_NEWNS | sys.CLONE_NEWUTS | sys.CLONE_FS
+	simulated = sys.CLONE_NEWNS | sys.CLONE_NEWUTS | sys.CLONE_NEWIPC | sys.CLONE_FS
 )
 
 func (t *thread) Unshare(flags int) (err error) {
@@ -90,10 +91,16 @@ func (t *thread) Unshare(flags int) (err error) {
 	case flags&^simulated != 0:
 		return sys.ENOSYS
 	}
+	m := t.p.m
+	if flags&sys.CLONE_NEWIPC != 0 {
+		t.ownIPC = ipc.New(m.start)
+		m.mu.Lock()
+		t.p.ipcs = append(t.p.ipcs, t.ownIPC)
+		m.mu.Unlock()
+	}
 	if flags&(sys.CLONE_NEWNS|sys.CLONE_FS) == 0 {
 		return nil
 	}
-	m := t.p.m
 	f := place{root: t.task.Root, cwd: t.task.Cwd, umask: t.task.Umask, ns: t.task.NS}
 	if flags&sys.CLONE_NEWNS != 0 {
 		f.ns, f.root, f.cwd = m.tree.Unshare(f.ns, f.root, f.cwd)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/httpjail/httpjail/sys"
+	"github.com/httpjail/httpjail/sys/fake/ipc"
 	"github.com/httpjail/httpjail/sys/fake/sched"
 	"github.com/httpjail/httpjail/sys/fake/vfs"
 )
@@ -38,7 +39,8 @@ type thread struct {
 
 	// own is the place of a thread that called Unshare; replaced as a whole, under
 	// Machine.mu.
-	own atomic.Pointer[place]
+	own    atomic.Pointer[place]
+	ownIPC *ipc.IPC // the same, of CLONE_NEWIPC; only t itself looks
 }
 
 var _ sys.Sys = (*thread)(nil)

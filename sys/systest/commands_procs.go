@@ -312,3 +312,21 @@ var signalCommands = map[string]command{
 		return ok(a.s.Sigaction(sys.Signal(w.flags(0, signals)), w.flags(1, map[string]int{"ign": sys.SIG_IGN, "dfl": sys.SIG_DFL})))
 	},
 }
+
+// statusString is a status of wait4(2).
+func statusString(w sys.WaitStatus) string {
+	if w.Stopped() {
+		return "stopped by " + w.StopSignal().String()
+	}
+	if w.Continued() {
+		return "continued"
+	}
+	if w.Signaled() {
+		how := "killed by " + w.Signal().String()
+		if w.CoreDump() {
+			how += ", core dumped"
+		}
+		return how
+	}
+	return "exited " + strconv.Itoa(w.ExitStatus())
+}

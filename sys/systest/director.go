@@ -475,24 +475,6 @@ func (d *director) name(result string) string {
 	}
 }
 
-// statusString is a status of wait4(2).
-func statusString(w sys.WaitStatus) string {
-	if w.Stopped() {
-		return "stopped by " + w.StopSignal().String()
-	}
-	if w.Continued() {
-		return "continued"
-	}
-	if w.Signaled() {
-		how := "killed by " + w.Signal().String()
-		if w.CoreDump() {
-			how += ", core dumped"
-		}
-		return how
-	}
-	return "exited " + strconv.Itoa(w.ExitStatus())
-}
-
 // errName is an error number's name.
 func errName(err error) string {
 	if e, ok := err.(sys.Errno); ok {
