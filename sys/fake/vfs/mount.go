@@ -62,6 +62,15 @@ type Mount struct {
 	users    atomic.Int32 // what keeps it from being unmounted, see Path.Hold
 	writers  atomic.Int32 // descriptions that can write: mnt_get_writers
 	expiring atomic.Bool  // MNT_EXPIRE marked it, and nobody used it since
+	gone     atomic.Bool  // it was unmounted
+	unpinned atomic.Bool  // it no longer keeps the inode of its root
+}
+
+// unpin lets go of the root, once: cleanup_mnt.
+func (m *Mount) unpin() {
+	if !m.unpinned.Swap(true) {
+		m.root.inode.put()
+	}
 }
 
 // FS is the mounted filesystem.
@@ -127,7 +136,9 @@ func (p Path) Hold() {
 
 // Drop ends a Hold.
 func (p Path) Drop() {
-	p.Mount.users.Add(-1)
+	if p.Mount.users.Add(-1) == 0 && p.Mount.gone.Load() {
+		p.Mount.unpin()
+	}
 	p.Dentry.inode.put()
 }
 
@@ -204,6 +215,7 @@ func (k *Tree) newMount(ns *Namespace, root *Dentry, source string, flags MountF
 	k.lastMount++
 	m := &Mount{fs: root.inode.fs, root: root, id: k.lastMount, source: source, ns: ns}
 	m.flags.Store(int32(flags))
+	root.inode.get()
 	ns.mounts = append(ns.mounts, m)
 	return m
 }

@@ -304,11 +304,14 @@ func (c *mounter) move(source string, to Path) error {
 	if err != nil {
 		return err
 	}
+	m := from.Mount
+	if !from.mounted() || m.root.inode.isDir() != to.Dentry.inode.isDir() {
+		return sys.EINVAL
+	}
 	if to, err = c.place(to); err != nil {
 		return err
 	}
-	m := from.Mount
-	if m.ns != c.ns || m.parent == nil || !from.mounted() || m.root.inode.isDir() != to.Dentry.inode.isDir() {
+	if m.ns != c.ns || m.parent == nil {
 		return sys.EINVAL
 	}
 	for p := to.Mount; p != nil; p = p.parent {
@@ -389,10 +392,14 @@ func (k *Tree) umountTree(m *Mount) {
 	}
 }
 
-// forget takes m out of its namespace's list.
+// forget takes m out of its namespace's list. It ends with its last user.
 func (k *Tree) forget(m *Mount) {
 	m.ns.mounts = slices.DeleteFunc(m.ns.mounts, func(o *Mount) bool { return o == m })
 	m.ns = nil
+	m.gone.Store(true)
+	if m.users.Load() == 0 {
+		m.unpin()
+	}
 }
 
 // mountPoint is is_local_mountpoint: something is mounted on d in t's namespace.
