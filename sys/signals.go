@@ -13,7 +13,9 @@ type Signals interface {
 	// because the Go runtime owns the real handlers: each signal is read as one
 	// byte, its number, instead of a struct signalfd_siginfo.
 	Signalfd(sigs []Signal, flags int) (fd int, err error)
-	// Sigaction sets the disposition of sig to SIG_DFL or SIG_IGN.
+	// Sigaction sets the disposition of sig to SIG_DFL or SIG_IGN. There are no
+	// flags: SIGCHLD comes also when a child is stopped or continued, as without
+	// SA_NOCLDSTOP.
 	Sigaction(sig Signal, disposition int) error
 }
 
