@@ -50,7 +50,9 @@ func (t *thread) spawn(attr *sys.SpawnAttr) (int, error) {
 	}
 	c.fds.fds, c.fds.maybe, c.fds.limit = fds.fds, fds.maybe, fds.limit
 	c.spawner = t
-	c.pdeathsig = attr.Pdeathsig
+	if c.attrs.Load().cred.dumpable {
+		c.pdeathsig = attr.Pdeathsig
+	} // else commit_creds or setup_new_exec forgot it, as they do for set-user-ID programs
 	if attr.Setpgid {
 		c.pgid = c.pid
 	}

@@ -424,7 +424,7 @@ type ProcInfo struct {
 type FdInfo struct {
 	Fd      int
 	Cloexec bool
-	Path    string // as seen from the machine's root; "" for files without a name
+	Path    string // as seen from the machine's root, "socket:[7]" and the like as in /proc/PID/fd
 }
 
 // Processes are all processes but init, zombies included, in order of birth.

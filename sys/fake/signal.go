@@ -109,9 +109,6 @@ func mayKill(from, to *process, sig sys.Signal) bool {
 
 // kill is kill(2) by p.
 func (p *process) kill(pid int, sig sys.Signal) error {
-	if sig < 0 || sig > lastSignal {
-		return sys.EINVAL
-	}
 	m := p.m
 	m.lock()
 	defer m.unlock()
@@ -126,6 +123,9 @@ func (p *process) kill(pid int, sig sys.Signal) error {
 			pid == -1 && (q == p || q == m.init),
 			(pid == 0 || pid < -1) && q.pgid != pgid:
 			continue
+		}
+		if sig < 0 || sig > lastSignal { // check_kill_permission: once there is somebody
+			return sys.EINVAL
 		}
 		found = true
 		if !mayKill(p, q, sig) {
@@ -248,6 +248,6 @@ func (t *thread) signalfd(sigs []sys.Signal, flags int) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	d := vfs.NewDescription(f, sys.O_RDWR|flags&sys.SFD_NONBLOCK)
+	d := t.p.m.tree.NewAnon(f, sys.O_RDWR|flags&sys.SFD_NONBLOCK)
 	return t.install(d, flags&sys.SFD_CLOEXEC != 0)
 }

@@ -72,7 +72,7 @@ func (t *thread) Openat2(dirfd int, path string, how sys.OpenHow) (fd int, err e
 	defer t.leave(&fd, &err)
 	t.note(path)
 	return t.openat(path, how, func() (vfs.Path, error) {
-		if how.Resolve&(sys.RESOLVE_BENEATH|sys.RESOLVE_IN_ROOT) != 0 {
+		if how.Resolve&sys.RESOLVE_IN_ROOT != 0 {
 			return t.at(dirfd, ".") // an absolute path starts there too
 		}
 		return t.at(dirfd, path)
@@ -144,7 +144,7 @@ func (t *thread) Writev(fd int, bufs [][]byte) (n int, err error) {
 			one = append(one, b...)
 		}
 	}
-	n, err = t.transfer(d, func() (int, error) { return d.Write(&t.task, one) })
+	n, err = t.transfer(d, func() (int, error) { return d.Writev(&t.task, one) })
 	t.signalFor(d, err)
 	return n, err
 }
@@ -155,6 +155,9 @@ const iovMax = 1024
 func (t *thread) Pread(fd int, p []byte, off int64) (n int, err error) {
 	t.enter("pread", fd, uint64(len(p)), uint64(off))
 	defer t.leave(&n, &err)
+	if off < 0 { // before the descriptor
+		return -1, sys.EINVAL
+	}
 	d, err := t.p.fds.get(fd)
 	if err != nil {
 		return -1, err
@@ -166,6 +169,9 @@ func (t *thread) Pread(fd int, p []byte, off int64) (n int, err error) {
 func (t *thread) Pwrite(fd int, p []byte, off int64) (n int, err error) {
 	t.enter("pwrite", fd, uint64(len(p)), uint64(off))
 	defer t.leave(&n, &err)
+	if off < 0 { // before the descriptor
+		return -1, sys.EINVAL
+	}
 	d, err := t.p.fds.get(fd)
 	if err != nil {
 		return -1, err
@@ -343,6 +349,9 @@ func (t *thread) CloseRange(first, last uint, flags int) (err error) {
 func (t *thread) Flock(fd, how int) (err error) {
 	t.enter("flock", fd, uint64(how))
 	defer t.leave(nil, &err)
+	if err := vfs.CheckFlock(how); err != nil {
+		return err
+	}
 	return t.with(fd, func(d *vfs.Description) error {
 		return t.restart(func() error { return t.p.m.tree.Flock(&t.task, d, how) })
 	})

@@ -107,6 +107,9 @@ func (t *thread) ShmRmid(id int) (err error) {
 func (t *thread) Mmap(fd int, off int64, length, prot, flags int) (mem sys.Mem, err error) {
 	t.enter("mmap", fd, uint64(off), uint64(length), uint64(prot), uint64(flags))
 	defer t.leave(nil, &err)
+	if off%vfs.PageSize != 0 { // before the descriptor
+		return sys.Mem{}, sys.EINVAL
+	}
 	if flags&sys.MAP_ANONYMOUS != 0 {
 		if shared := flags&sys.MAP_SHARED != 0; length <= 0 || shared == (flags&sys.MAP_PRIVATE != 0) {
 			return sys.Mem{}, sys.EINVAL

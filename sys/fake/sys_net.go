@@ -48,6 +48,9 @@ func (t *thread) Bind(fd int, addr sys.SockAddr) (err error) {
 	t.enter("bind", fd)
 	defer t.leave(nil, &err)
 	t.noteAddr(addr)
+	if err := net.CheckAddr(addr); err != nil {
+		return err
+	}
 	return t.with(fd, func(d *vfs.Description) error { return t.net().Bind(&t.task, d, addr) })
 }
 
@@ -87,6 +90,9 @@ func (t *thread) Connect(fd int, addr sys.SockAddr) (err error) {
 	t.enter("connect", fd)
 	defer t.leave(nil, &err)
 	t.noteAddr(addr)
+	if err := net.CheckAddr(addr); err != nil {
+		return err
+	}
 	return t.with(fd, func(d *vfs.Description) error {
 		return t.interruptible(d, func() error { return t.net().Connect(&t.task, d, addr) })
 	})
@@ -150,6 +156,9 @@ func (t *thread) Sendfile(out, in int, off int64, count int) (n int, err error) 
 		return -1, err
 	}
 	defer src.Decref(&t.task)
+	if err := net.CheckSendfile(src, off, count); err != nil {
+		return -1, err
+	}
 	dst, err := t.p.fds.get(out)
 	if err != nil {
 		return -1, err
@@ -211,6 +220,11 @@ func (t *thread) Sendmsg(fd int, p []byte, fds []int, flags int) (n int, err err
 		return -1, err
 	}
 	defer d.Decref(&t.task)
+	if rights, err := net.TakesRights(d); err != nil {
+		return -1, err
+	} else if !rights {
+		fds = nil
+	}
 	if len(fds) > scmMaxFD {
 		return -1, sys.EINVAL
 	}

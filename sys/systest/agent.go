@@ -223,7 +223,7 @@ type command func(a *agent, args args) string
 var allCommands = []map[string]command{
 	fileCommands, spaceCommands, xattrCommands, nameCommands, attrCommands, lockCommands, credCommands, procCommands, signalCommands,
 	semCommands, shmCommands, memoryCommands, socketCommands, messageCommands, pollCommands, epollCommands,
-	mountCommands,
+	mountCommands, wholeCommands,
 }
 
 // args are a call's words.

@@ -236,8 +236,14 @@ var fileCommands = map[string]command{
 	"closerange": func(a *agent, w args) string {
 		return ok(a.s.CloseRange(uint(w.num(0)), uint(w.num(1)), w.optFlags(2, map[string]int{"cloexec": sys.CLOSE_RANGE_CLOEXEC})))
 	},
+	// memfd NAME TEXT [FLAGS [SIZE]]
 	"memfd": func(a *agent, w args) string {
 		fd, err := a.s.MemfdCreate(w.str(1), w.optFlags(2, map[string]int{"cloexec": sys.MFD_CLOEXEC, "sealing": sys.MFD_ALLOW_SEALING}))
+		if err == nil && len(w) > 3 {
+			if err = a.s.Ftruncate(fd, int64(w.num(3))); err != nil {
+				a.s.Close(fd)
+			}
+		}
 		return a.newFd(w.str(0), fd, err)
 	},
 	// fdtypes lists the open descriptors below 100 of this process.

@@ -309,7 +309,10 @@ var attrCommands = map[string]command{
 				words = append(words, w.str(i)+":gone")
 				continue
 			}
-			was := a.marks[w.str(i)]
+			was, marked := a.marks[w.str(i)]
+			if !marked {
+				panic(scriptError(w.str(i) + " was not marked"))
+			}
 			s := w.str(i) + ":"
 			if st.Atim != was.Atim {
 				s += "a"

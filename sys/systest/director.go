@@ -55,15 +55,16 @@ type director struct {
 	patience      time.Duration
 	blockPatience time.Duration
 
-	dir   string // of the case
-	procs map[string]*actor
-	all   []*actor // the dead too, in order of birth
-	decls map[string][]string
-	names map[string]string // "<port 40123>" to "port1"
-	count map[string]int
-	sems  []int
-	shms  []int
-	keys  int // base of the case's System V keys
+	dir    string // of the case
+	procs  map[string]*actor
+	all    []*actor // the dead too, in order of birth
+	decls  map[string][]string
+	failed bool              // the last call of a process did
+	names  map[string]string // "<port 40123>" to "port1"
+	count  map[string]int
+	sems   []int
+	shms   []int
+	keys   int // base of the case's System V keys
 }
 
 // actor is a process of a case.
@@ -74,6 +75,7 @@ type actor struct {
 	buf     []byte // read from ctl
 	blocked bool   // a call has not returned
 	gone    bool
+	buried  bool // its death has been told
 	ours    bool // a child of the director
 }
 
@@ -177,9 +179,22 @@ func (d *director) endCase() {
 }
 
 // step makes one call and returns its result. kind holds "blocks" when that is
-// what is expected, and "cell" in a table, where a process that blocks is
-// replaced.
+// what is expected, "cell" in a table, where a process that blocks is replaced, and
+// "needs" if it is not made when the call before failed.
 func (d *director) step(kind, proc, cmd string) string {
+	if proc == "" {
+		return d.call(kind, proc, cmd)
+	}
+	if d.failed && strings.Contains(kind, "needs") {
+		return "script: the call before failed"
+	}
+	result := d.call(kind, proc, cmd)
+	d.failed = failed(result)
+	return result
+}
+
+// call makes the call of step.
+func (d *director) call(kind, proc, cmd string) string {
 	timeout := d.patience
 	if strings.Contains(kind, "blocks") {
 		timeout = d.blockPatience
@@ -242,7 +257,7 @@ func (d *director) replace(a *actor) {
 func (d *director) ownCommand(cmd string, timeout time.Duration) string {
 	w := strings.Fields(cmd)
 	if len(w) != 2 {
-		return "script: usage: wait|still|reap|fresh PROCESS"
+		return "script: usage: wait|still|dead|reap|fresh PROCESS"
 	}
 	a := d.procs[w[1]]
 	if w[0] == "fresh" { // the next call is made by a new process of that name
@@ -260,6 +275,8 @@ func (d *director) ownCommand(cmd string, timeout time.Duration) string {
 			return "script: " + w[1] + " is not blocked"
 		}
 		return d.reply(a, timeout)
+	case "dead":
+		return d.dead(a, timeout)
 	}
 	// reap: how a child of ours ended
 	for deadline := d.s.Monotonic() + timeout; ; {
@@ -276,6 +293,42 @@ func (d *director) ownCommand(cmd string, timeout time.Duration) string {
 		default:
 			d.s.Nanosleep(time.Millisecond)
 		}
+	}
+}
+
+// dead waits until a process has died, somebody's child or not: its end may come
+// after the call that killed it has returned.
+func (d *director) dead(a *actor, timeout time.Duration) string {
+	if a.buried {
+		return "script: " + a.name + " is dead"
+	}
+	deadline := d.s.Monotonic() + timeout
+	left := func() time.Duration { return max(0, deadline-d.s.Monotonic()) }
+	for {
+		fds := []sys.PollFd{{Fd: int32(a.ctl), Events: sys.POLLRDHUP}}
+		n, err := d.s.Poll(fds, left())
+		switch {
+		case err == sys.EINTR:
+			continue
+		case err != nil:
+			return errName(err)
+		case n == 0:
+			return "lives"
+		}
+		break
+	}
+	a.blocked, a.gone, a.buried = false, true, true
+	// Its files are closed before its parent is told, which is when no other thread
+	// is left; and init has to reap it.
+	const state, ppid, threads = 0, 1, 17 // proc_pid_stat(5), counted from the state
+	for {
+		stat, err := sys.ReadFile(d.s, fmt.Sprintf("/proc/%d/stat", a.pid), 4096)
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		f := strings.Fields(rest)
+		if err != nil || len(f) > threads && f[state] == "Z" && f[ppid] != "1" && f[threads] <= "1" || left() == 0 {
+			return "ok"
+		}
+		d.s.Nanosleep(100 * time.Microsecond)
 	}
 }
 

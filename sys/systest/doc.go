@@ -40,7 +40,7 @@
 //	wait b        -> ok
 //
 // "fresh b" has the next call of b made by a new process. "reap b" waits for the
-// end of a process that was declared.
+// end of a process that was declared, and "dead b" for that of any.
 //
 // What one filesystem does differently stands behind a bar:
 //

@@ -176,7 +176,7 @@ func parseCall(s string) (part, error) {
 		return part{proc: name, cmd: strings.TrimSpace(rest)}, nil
 	}
 	switch word {
-	case "wait", "still", "reap", "fresh":
+	case "wait", "still", "dead", "reap", "fresh":
 		return part{cmd: s}, nil
 	}
 	return part{}, fmt.Errorf("no process: %s", s)

@@ -261,6 +261,9 @@ func (s *semSet) finish(w *semWait, err error) {
 // SemSetval is semctl(2) with SETVAL. It forgets what SEM_UNDO of any process
 // would do to the semaphore.
 func (x *IPC) SemSetval(t *vfs.Task, id, num, val int) error {
+	if id < 0 {
+		return sys.EINVAL
+	}
 	if val < 0 || val > SEMVMX {
 		return sys.ERANGE
 	}

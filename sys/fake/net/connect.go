@@ -256,6 +256,9 @@ func (n *Net) Connect(t *vfs.Task, d *vfs.Description, a sys.SockAddr) error {
 		if l, err = s.lookupUnix(t, a); err != nil {
 			return err
 		}
+		if err := l.takesUnix(d.Nonblock()); err != nil {
+			return err
+		}
 	}
 	if err := s.startConnect(t, l, a); err != nil {
 		return err
@@ -287,6 +290,20 @@ func (n *Net) Connect(t *vfs.Task, d *vfs.Description, a sys.SockAddr) error {
 			return s.connectTimeout()
 		}
 	}
+}
+
+// takesUnix is what unix_stream_connect asks of the other end before it looks at
+// its own. ECONNREFUSED; EAGAIN: the backlog is full.
+func (s *socket) takesUnix(nonblock bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.listen == nil || s.shut&rcvShut != 0:
+		return sys.ECONNREFUSED
+	case nonblock && s.listen.full():
+		return sys.EAGAIN
+	}
+	return nil
 }
 
 // startConnect sends the SYN, so to speak. It does nothing when one was sent by
@@ -336,6 +353,7 @@ func (s *socket) refused() {
 	s.err = sys.ECONNREFUSED
 	if s.tcp() {
 		s.shut = bothShut
+		s.unbindPort() // tcp_done
 	}
 	s.wake(0)
 }

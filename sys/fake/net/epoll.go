@@ -60,7 +60,7 @@ func (n *Net) EpollCreate() *vfs.Description {
 	n.inode++
 	ino := n.inode
 	n.mu.Unlock()
-	return vfs.NewDescription(&epoll{ino: ino, items: map[epollKey]*epollItem{}}, sys.O_RDWR)
+	return n.tree.NewAnon(&epoll{ino: ino, items: map[epollKey]*epollItem{}}, sys.O_RDWR)
 }
 
 // EpollCtl is epoll_ctl(2) on the descriptor fd, whose description is target.
@@ -230,11 +230,11 @@ func (it *epollItem) Notify(events int16) bool {
 // EpollWait is epoll_wait(2) until an absolute deadline; one that is past makes
 // it look once.
 func (n *Net) EpollWait(t *vfs.Task, epd *vfs.Description, events []sys.EpollEvent, deadline time.Duration) (int, error) {
-	if len(events) == 0 {
-		return 0, sys.EINVAL
-	}
 	if epd.IsPath() {
 		return 0, sys.EBADF
+	}
+	if len(events) == 0 {
+		return 0, sys.EINVAL
 	}
 	ep, ok := epd.File.(*epoll)
 	if !ok {

@@ -172,12 +172,16 @@ func (n *Net) isLocal(a netip.Addr) bool {
 
 // inetAddr checks an address given to a socket of a family, as inet_bind,
 // inet6_bind, tcp_v4_connect and tcp_v6_connect do: a struct sockaddr_in is too
-// short for an IPv6 socket.
+// short for an IPv6 socket, and a struct sockaddr_un with a short path for both.
 func (s *socket) inetAddr(a sys.SockAddr) error {
+	least := 16 // sizeof(struct sockaddr_in)
+	if s.domain == sys.AF_INET6 {
+		least = 24 // SIN6_LEN_RFC2133
+	}
 	switch {
 	case a.Family == s.domain:
 		return nil
-	case s.domain == sys.AF_INET6 && a.Family == sys.AF_INET:
+	case s.domain == sys.AF_INET6 && a.Family == sys.AF_INET, a.Family == sys.AF_UNIX && unixLen(a) < least:
 		return sys.EINVAL
 	}
 	return sys.EAFNOSUPPORT

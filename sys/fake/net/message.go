@@ -80,6 +80,23 @@ func (n *Net) Sendmsg(t *vfs.Task, d *vfs.Description, p []byte, fds []*vfs.Desc
 	return sent, err
 }
 
+// TakesRights reports whether sendmsg(2) on d looks at SCM_RIGHTS: TCP and UDP do
+// not, see __sock_cmsg_send. EBADF, ENOTSOCK; ENOTCONN of a seqpacket socket.
+func TakesRights(d *vfs.Description) (bool, error) {
+	s, err := socketOf(d)
+	if err != nil {
+		return false, err
+	}
+	if s.typ == sys.SOCK_SEQPACKET { // unix_seqpacket_sendmsg
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.state != established {
+			return false, sys.ENOTCONN
+		}
+	}
+	return !s.inet(), nil
+}
+
 // Recvmsg is recvmsg(2) with room for maxfds descriptors. The receiver gets a
 // reference to each that is returned. msgflags are MSG_TRUNC: a record was longer
 // than p; MSG_CTRUNC: there were more descriptors, which are closed.
@@ -109,30 +126,57 @@ const (
 	chunk    = 64 << 10
 )
 
+// CheckSendfile is what do_sendfile checks of in before it looks at out. EBADF,
+// ESPIPE, EINVAL.
+func CheckSendfile(in *vfs.Description, off int64, count int) error {
+	if acc := in.Flags() & sys.O_ACCMODE; in.IsPath() || acc == sys.O_WRONLY || acc == sys.O_ACCMODE {
+		return sys.EBADF
+	}
+	if _, ok := in.File.(vfs.Positioned); off >= 0 && !ok {
+		return sys.ESPIPE
+	}
+	if count < 0 { // rw_verify_area
+		return sys.EINVAL
+	}
+	return nil
+}
+
 // Sendfile is sendfile(2) from a regular file to any description. off < 0: from
 // in's own offset, which moves. EINVAL: in is not a regular file or a block device, or
 // out appends.
 func (n *Net) Sendfile(t *vfs.Task, out, in *vfs.Description, off int64, count int) (sent int, err error) {
-	if in.IsPath() || out.IsPath() {
+	if err := CheckSendfile(in, off, count); err != nil {
+		return 0, err
+	}
+	if acc := out.Flags() & sys.O_ACCMODE; out.IsPath() || acc == sys.O_RDONLY || acc == sys.O_ACCMODE {
 		return 0, sys.EBADF
+	}
+	var to sys.Stat
+	if err := out.Stat(t, &to); err != nil {
+		return 0, err
+	}
+	pipe := to.Mode&sys.S_IFMT == sys.S_IFIFO
+	if pipe && count == 0 { // do_splice_read
+		return 0, nil
 	}
 	own := off < 0
 	if own {
 		if off, err = in.Lseek(t, 0, sys.SEEK_CUR); err != nil {
 			return 0, sys.EINVAL
 		}
-	} else if _, ok := in.File.(vfs.Positioned); !ok {
-		return 0, sys.ESPIPE
 	}
-	if count < 0 || out.Flags()&sys.O_APPEND != 0 {
+	if !pipe && out.Flags()&sys.O_APPEND != 0 { // do_splice_direct_actor
 		return 0, sys.EINVAL
+	}
+	if count == 0 {
+		return 0, nil
 	}
 	count = min(count, maxCount)
 	var st sys.Stat
-	if err := in.File.Stat(t, &st); err != nil {
+	if err := in.Stat(t, &st); err != nil {
 		return 0, err
 	}
-	if f := st.Mode & sys.S_IFMT; count > 0 && f != sys.S_IFREG && f != sys.S_IFBLK { // splice_direct_to_actor
+	if f := st.Mode & sys.S_IFMT; f != sys.S_IFREG && f != sys.S_IFBLK { // splice_direct_to_actor
 		return 0, sys.EINVAL
 	}
 	buf := make([]byte, min(count, chunk))

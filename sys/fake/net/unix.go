@@ -18,6 +18,25 @@ type abstractName struct {
 	name string
 }
 
+// CheckAddr says whether a kernel can be given the address at all, whatever the
+// socket. EINVAL: a path that is longer than sun_path.
+func CheckAddr(a sys.SockAddr) error {
+	if a.Family == sys.AF_UNIX && len(a.Path) > unixPathMax {
+		return sys.EINVAL
+	}
+	return nil
+}
+
+// unixLen is the length of a struct sockaddr_un with the address: a path ends with
+// a NUL, an abstract name begins with one.
+func unixLen(a sys.SockAddr) int {
+	n := 2 + len(a.Path)
+	if a.Path != "" && a.Path[0] != '@' {
+		n++
+	}
+	return n
+}
+
 // checkUnix is unix_validate_addr.
 func checkUnix(a sys.SockAddr) error {
 	if a.Family != sys.AF_UNIX || len(a.Path) > unixPathMax {
@@ -51,7 +70,13 @@ func (s *socket) bindUnix(t *vfs.Task, a sys.SockAddr) error {
 		}
 		n.abstract[abstractName{s.typ, name}] = s
 		n.mu.Unlock()
-	case bound:
+	case bound && strings.HasPrefix(name, "@"):
+		return sys.EINVAL
+	case bound: // unix_bind_bsd makes the name before it looks
+		if _, err := n.tree.BindSocket(t, name, 0o777, nil); err != nil {
+			return err
+		}
+		n.tree.Unlink(t, name)
 		return sys.EINVAL
 	case strings.HasPrefix(name, "@"):
 		n.mu.Lock()

@@ -22,7 +22,7 @@ type data struct {
 	fresh   []byte         // room for the next pages of a file that grows
 }
 
-// page is up to pageSize bytes; what is missing at its end is zeros. One without
+// page is up to PageSize bytes; what is missing at its end is zeros. One without
 // any takes space and was never written to. A page in a region is whole.
 type page []byte
 
@@ -34,7 +34,7 @@ type region struct {
 	mem   []byte
 }
 
-func (r *region) pages() int64 { return int64(len(r.mem) / pageSize) }
+func (r *region) pages() int64 { return int64(len(r.mem) / PageSize) }
 
 // alignedBytes makes zeroed memory whose first byte is 8-byte aligned.
 func alignedBytes(n int) []byte {
@@ -83,11 +83,11 @@ func (d *data) setPage(i int64, p page) {
 // readAt copies to p what is at off; the caller has cut p at the file's end.
 func (d *data) readAt(p []byte, off int64) {
 	for len(p) > 0 {
-		pg, at := d.page(off/pageSize), int(off%pageSize)
+		pg, at := d.page(off/PageSize), int(off%PageSize)
 		if pg == nil {
-			pg = d.regionPage(off / pageSize) // a hole that a mapper may have written to
+			pg = d.regionPage(off / PageSize) // a hole that a mapper may have written to
 		}
-		n := min(len(p), pageSize-at)
+		n := min(len(p), PageSize-at)
 		switch {
 		case len(d.regions) > 0 && pg != nil:
 			loadBytes(p[:n], pg[at:])
@@ -105,8 +105,8 @@ func (d *data) readAt(p []byte, off int64) {
 func (ino *Inode) writeAt(t *Task, p []byte, off int64) (n int, err error) {
 	d := &ino.data
 	for n < len(p) {
-		i, at := off/pageSize, int(off%pageSize)
-		c := min(len(p)-n, pageSize-at)
+		i, at := off/PageSize, int(off%PageSize)
+		c := min(len(p)-n, PageSize-at)
 		pg, err := ino.room(t, i, at+c)
 		if err != nil {
 			return n, err
@@ -135,7 +135,7 @@ func (ino *Inode) room(t *Task, i int64, need int) (page, error) {
 			return pg, nil
 		}
 		if len(d.regions) > 0 {
-			need = pageSize
+			need = PageSize
 		}
 	}
 	if need <= len(pg) {
@@ -152,7 +152,7 @@ func (ino *Inode) room(t *Task, i int64, need int) (page, error) {
 			size *= 2
 		}
 		var grown page
-		if size == pageSize {
+		if size == PageSize {
 			grown = newPage()[:need]
 		} else {
 			grown = alignedBytes(size)[:need]
@@ -168,10 +168,10 @@ func (ino *Inode) room(t *Task, i int64, need int) (page, error) {
 // allocated at once.
 func (d *data) freshPage() page {
 	if len(d.fresh) == 0 {
-		d.fresh = alignedBytes(int(min(max(d.pages.Load(), 1), 64)) * pageSize)
+		d.fresh = alignedBytes(int(min(max(d.pages.Load(), 1), 64)) * PageSize)
 	}
-	pg := page(d.fresh[:pageSize:pageSize])
-	d.fresh = d.fresh[pageSize:]
+	pg := page(d.fresh[:PageSize:PageSize])
+	d.fresh = d.fresh[PageSize:]
 	return pg
 }
 
@@ -181,11 +181,11 @@ var freePages sync.Pool
 
 // newPage is a page of zeros.
 func newPage() page {
-	if p, ok := freePages.Get().(*[pageSize]byte); ok {
-		*p = [pageSize]byte{}
+	if p, ok := freePages.Get().(*[PageSize]byte); ok {
+		*p = [PageSize]byte{}
 		return p[:]
 	}
-	return alignedBytes(pageSize)
+	return alignedBytes(PageSize)
 }
 
 // free gives the pages of a file to others that is gone. Those that were mapped
@@ -193,8 +193,8 @@ func newPage() page {
 func (d *data) free() {
 	if len(d.regions) == 0 {
 		for _, pg := range d.near {
-			if cap(pg) == pageSize {
-				freePages.Put((*[pageSize]byte)(pg[:pageSize]))
+			if cap(pg) == PageSize {
+				freePages.Put((*[PageSize]byte)(pg[:PageSize]))
 			}
 		}
 	}
@@ -205,8 +205,8 @@ func (d *data) free() {
 func (d *data) regionPage(i int64) page {
 	for j := range d.regions {
 		if r := &d.regions[j]; i >= r.first && i < r.first+r.pages() {
-			at := (i - r.first) * pageSize
-			return r.mem[at : at+pageSize : at+pageSize]
+			at := (i - r.first) * PageSize
+			return r.mem[at : at+PageSize : at+PageSize]
 		}
 	}
 	return nil
@@ -215,7 +215,7 @@ func (d *data) regionPage(i int64) page {
 // dropBehind drops what is behind size.
 func (ino *Inode) dropBehind(size int64) {
 	d := &ino.data
-	keep := (size + pageSize - 1) / pageSize
+	keep := (size + PageSize - 1) / PageSize
 	dropped := int64(0)
 	if keep < int64(len(d.near)) {
 		for _, pg := range d.near[keep:] {
@@ -238,15 +238,15 @@ func (ino *Inode) dropBehind(size int64) {
 	d.pages.Add(-dropped)
 	ino.reservePages(nil, -dropped)
 	// What is behind the end must read as zeros when the file grows again.
-	if at := int(size % pageSize); at > 0 {
-		if pg := d.allocated(size / pageSize); at < len(pg) {
+	if at := int(size % PageSize); at > 0 {
+		if pg := d.allocated(size / PageSize); at < len(pg) {
 			d.clear(pg[at:])
 		}
 	}
 	for i := range d.regions {
 		r := &d.regions[i]
-		for cut := max(size-r.first*pageSize, 0); cut < int64(len(r.mem)); {
-			n := pageSize - cut%pageSize
+		for cut := max(size-r.first*PageSize, 0); cut < int64(len(r.mem)); {
+			n := PageSize - cut%PageSize
 			d.clear(r.mem[cut : cut+n])
 			cut += n
 		}
@@ -262,12 +262,12 @@ func (d *data) clear(p []byte) {
 	}
 }
 
-var zeros [pageSize]byte
+var zeros [PageSize]byte
 
-// mmap is the memory of length bytes from off, a multiple of pageSize.
+// mmap is the memory of length bytes from off, a multiple of PageSize.
 func (d *data) mmap(off int64, length int) ([]byte, error) {
-	first := off / pageSize
-	n := (int64(length) + pageSize - 1) / pageSize
+	first := off / PageSize
+	n := (int64(length) + PageSize - 1) / PageSize
 	for i := range d.regions {
 		r := &d.regions[i]
 		if first >= r.first+r.pages() || first+n <= r.first {
@@ -276,8 +276,8 @@ func (d *data) mmap(off int64, length int) ([]byte, error) {
 		if first < r.first || first+n > r.first+r.pages() {
 			return nil, sys.ENOMEM // see the package's comment
 		}
-		at := off - r.first*pageSize
-		return r.mem[at : at+int64(length) : at+n*pageSize], nil
+		at := off - r.first*PageSize
+		return r.mem[at : at+int64(length) : at+n*PageSize], nil
 	}
 	size := n * 2 // room to grow, up to the next region
 	for i := range d.regions {
@@ -285,28 +285,28 @@ func (d *data) mmap(off int64, length int) ([]byte, error) {
 			size = min(size, r.first-first)
 		}
 	}
-	d.regions = append(d.regions, region{first, alignedBytes(int(size * pageSize))})
+	d.regions = append(d.regions, region{first, alignedBytes(int(size * PageSize))})
 	if len(d.regions) == 1 {
 		d.wholePages()
 	}
 	mem := d.regions[len(d.regions)-1].mem
 	for i := range size {
 		if pg := d.allocated(first + i); pg != nil {
-			shared := page(mem[i*pageSize : (i+1)*pageSize : (i+1)*pageSize])
+			shared := page(mem[i*PageSize : (i+1)*PageSize : (i+1)*PageSize])
 			copy(shared, pg) // nobody else has it yet
 			d.setPage(first+i, shared)
 		}
 	}
-	return mem[: length : n*pageSize], nil
+	return mem[: length : n*PageSize], nil
 }
 
 // wholePages makes every page whole, which the accesses to a mapped file rely on.
 func (d *data) wholePages() {
 	whole := func(pg page) page {
-		if pg == nil || len(pg) == pageSize {
+		if pg == nil || len(pg) == PageSize {
 			return pg
 		}
-		p := page(alignedBytes(pageSize))
+		p := page(alignedBytes(PageSize))
 		copy(p, pg)
 		return p
 	}

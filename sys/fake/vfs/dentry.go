@@ -70,7 +70,7 @@ func (dir *directory) remove(d *Dentry) {
 
 // grow keeps the size of a directory as plausible as ext4's: whole blocks.
 func (ino *Inode) grow(entries int) {
-	if want := int64(entries/64+1) * pageSize; want > ino.size.Load() {
+	if want := int64(entries/64+1) * PageSize; want > ino.size.Load() {
 		ino.size.Store(want)
 	}
 }

@@ -62,6 +62,7 @@ type File interface {
 	// may rely on the access mode having been checked by Description.
 	Read(t *Task, d *Description, p []byte) (int, error)
 	Write(t *Task, d *Description, p []byte) (int, error)
+	// Stat is asked of files without an inode in Path; the inode knows it itself.
 	Stat(t *Task, st *sys.Stat) error
 	// Ready are the poll(2) events that are true now.
 	Ready() int16
@@ -112,7 +113,7 @@ type Description struct {
 
 	flags  atomic.Int32 // of open(2), without those that only matter to open itself
 	refs   atomic.Int32
-	locks  fileLocks // for a Description without an inode
+	locks  *fileLocks // for a Description without an inode
 	count  atomic.Pointer[atomic.Int64]
 	opener *Cred // f_cred of Linux; see Opened
 
@@ -123,7 +124,7 @@ type Description struct {
 // NewDescription makes a description with one reference for a file without a
 // name. flags are those of open(2): the access mode and O_NONBLOCK.
 func NewDescription(f File, flags int) *Description {
-	d := &Description{File: f}
+	d := &Description{File: f, locks: &fileLocks{}}
 	d.flags.Store(int32(flags &^ openOnly))
 	d.refs.Store(1)
 	return d
@@ -136,6 +137,14 @@ func (d *Description) Opened(by *Cred, n *atomic.Int64) {
 		d.opener = by
 		n.Add(1)
 	}
+}
+
+// NewAnon is NewDescription for a file that on Linux has the one inode of
+// anon_inodefs: epoll(7), signalfd(2). Locks on one meet those on another.
+func (k *Tree) NewAnon(f File, flags int) *Description {
+	d := NewDescription(f, flags)
+	d.locks = &k.anonLocks
+	return d
 }
 
 // openOnly are the flags that a description does not keep, see do_dentry_open.
@@ -262,6 +271,15 @@ func (d *Description) Write(t *Task, p []byte) (int, error) {
 	return d.File.Write(t, d, p)
 }
 
+// Writev is writev(2) of what its buffers hold together: the file is not asked to
+// write nothing.
+func (d *Description) Writev(t *Task, p []byte) (int, error) {
+	if len(p) == 0 && d.writable() {
+		return 0, nil
+	}
+	return d.Write(t, p)
+}
+
 // Pread is pread(2).
 func (d *Description) Pread(t *Task, p []byte, off int64) (int, error) {
 	if off < 0 {
@@ -348,7 +366,13 @@ func (d *Description) Fsync(t *Task) error {
 }
 
 // Stat is fstat(2). It works on O_PATH descriptions.
-func (d *Description) Stat(t *Task, st *sys.Stat) error { return d.File.Stat(t, st) }
+func (d *Description) Stat(t *Task, st *sys.Stat) error {
+	if ino := d.Inode(); ino != nil {
+		ino.stat(st)
+		return nil
+	}
+	return d.File.Stat(t, st)
+}
 
 // Getdents is getdents64(2): the next entries.
 func (d *Description) Getdents(t *Task) ([]sys.Dirent, error) {
@@ -372,11 +396,14 @@ func (d *Description) Getdents(t *Task) ([]sys.Dirent, error) {
 // Mmap is mmap(2): the memory of a shared mapping is the file's own, that of a
 // private one a copy. EACCES: the access mode does not allow it.
 func (d *Description) Mmap(t *Task, off int64, length, prot, flags int) ([]byte, error) {
-	if length <= 0 || off%pageSize != 0 {
+	if off%PageSize != 0 {
 		return nil, sys.EINVAL
 	}
 	if d.IsPath() {
 		return nil, sys.EBADF
+	}
+	if length <= 0 {
+		return nil, sys.EINVAL
 	}
 	if off < 0 { // file_mmap_ok
 		return nil, sys.EOVERFLOW

@@ -162,7 +162,7 @@ func memparse(s string) (int64, bool) {
 		}
 	}
 	n, ok := parseUint(s, 0)
-	if !ok || n > (math.MaxInt64-pageSize)>>shift {
+	if !ok || n > (math.MaxInt64-PageSize)>>shift {
 		return 0, false
 	}
 	return int64(n << shift), true
@@ -206,7 +206,7 @@ func (o *fsOptions) show() string {
 		b.WriteString("," + key + "=" + s)
 	}
 	if o.size != nil {
-		option("size", uint64(*o.size)*(pageSize/1024), 10)
+		option("size", uint64(*o.size)*(PageSize/1024), 10)
 		b.WriteByte('k')
 	}
 	if o.inodes != nil {

@@ -37,19 +37,32 @@ func (d *Description) lockContext() *fileLocks {
 	if ino := d.Inode(); ino != nil {
 		return &ino.locks
 	}
-	return &d.locks
+	if f, ok := d.File.(Socketed); ok {
+		return &f.Inode().locks
+	}
+	return d.locks
+}
+
+// CheckFlock is what flock(2) checks before the descriptor,
+// flock_translate_cmd. EINVAL.
+func CheckFlock(how int) error {
+	switch how &^ sys.LOCK_NB {
+	case sys.LOCK_SH, sys.LOCK_EX, sys.LOCK_UN:
+		return nil
+	}
+	return sys.EINVAL
 }
 
 // Flock is flock(2). EWOULDBLOCK, EINTR. A conversion is not atomic: the former
 // lock is gone even when the new one cannot be had.
 func (k *Tree) Flock(t *Task, d *Description, how int) error {
+	if err := CheckFlock(how); err != nil {
+		return err
+	}
 	if d.IsPath() {
 		return sys.EBADF
 	}
 	op := how &^ sys.LOCK_NB
-	if op != sys.LOCK_SH && op != sys.LOCK_EX && op != sys.LOCK_UN {
-		return sys.EINVAL
-	}
 	if op != sys.LOCK_UN && !d.readable() && !d.writable() {
 		return sys.EBADF
 	}

@@ -9,15 +9,15 @@ import (
 	"github.com/httpjail/httpjail/sys/fake/sched"
 )
 
-// pageSize is the unit in which files take space.
-const pageSize = 4096
+// PageSize is the unit in which files take space and are mapped.
+const PageSize = 4096
 
 // procBlock is the block size that procfs says it has.
 const procBlock = 1024
 
 // maxBytes is the largest size of a file, s_maxbytes of Linux (ext4's with 4 KiB
 // blocks). Beyond it: EFBIG.
-const maxBytes = 1<<44 - pageSize
+const maxBytes = 1<<44 - PageSize
 
 // FS is a filesystem: struct super_block of Linux.
 type FS struct {
@@ -87,7 +87,7 @@ func (fs *FS) newInode(mode, uid, gid uint32, now int64) *Inode {
 	case sys.S_IFDIR:
 		ino.nlink.Store(2)
 		ino.dir = &directory{}
-		ino.size.Store(pageSize)
+		ino.size.Store(PageSize)
 	case sys.S_IFREG:
 		ino.seals = sys.F_SEAL_SEAL
 	}
@@ -152,7 +152,7 @@ func (ino *Inode) stat(st *sys.Stat) {
 		Gid:     ino.gid.Load(),
 		Rdev:    ino.rdev,
 		Size:    ino.size.Load(),
-		Blksize: pageSize,
+		Blksize: PageSize,
 		Atim:    timespec(ino.atime.Load()),
 		Mtim:    timespec(ino.mtime.Load()),
 		Ctim:    timespec(ino.ctime.Load()),
@@ -163,9 +163,9 @@ func (ino *Inode) stat(st *sys.Stat) {
 	}
 	switch st.Mode & sys.S_IFMT {
 	case sys.S_IFREG:
-		st.Blocks = ino.data.pages.Load() * (pageSize / 512)
+		st.Blocks = ino.data.pages.Load() * (PageSize / 512)
 	case sys.S_IFDIR:
-		st.Blocks = pageSize / 512
+		st.Blocks = PageSize / 512
 	}
 }
 

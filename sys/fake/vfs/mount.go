@@ -40,6 +40,7 @@ type Tree struct {
 	// anonInodes is of what else has no name, as far as it can be seen: inodes are
 	// made for it when they are asked for their attributes.
 	anonInodes *Mount
+	anonLocks  fileLocks
 	locks      lockTable
 }
 

@@ -121,7 +121,7 @@ func (w *walker) lookupCreateAt(base Path, path string, isdir bool) error {
 	if d != nil {
 		return sys.EEXIST
 	}
-	if w.trailing && !isdir {
+	if dir := w.path.Dentry.inode.dir; dir.dead || w.trailing && !isdir { // lookup_one_qstr_excl
 		return sys.ENOENT
 	}
 	return w.path.Mount.wantWrite(w.t)

@@ -60,7 +60,7 @@ func (k *Tree) DoMount(t *Task, source, target, fstype string, flags int, data s
 	if len(source) >= sys.PATH_MAX || len(fstype) >= sys.PATH_MAX { // copy_mount_string
 		return sys.EINVAL
 	}
-	data = data[:min(len(data), pageSize-1)] // copy_mount_options
+	data = data[:min(len(data), PageSize-1)] // copy_mount_options
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	c := mounter{k, t, k.nsOf(t)}

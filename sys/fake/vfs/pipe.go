@@ -252,9 +252,9 @@ func (f *pipeEnd) Write(t *Task, d *Description, b []byte) (total int, err error
 		return 0, sys.EPIPE
 	}
 	// What is over a whole number of pages goes into the last page, if it fits.
-	if over := len(b) % pageSize; over > 0 && p.n > 0 {
+	if over := len(b) % PageSize; over > 0 && p.n > 0 {
 		last := &p.bufs[(p.tail+p.n-1)%pipeSlots]
-		if end := last.off + last.len; end+over <= pageSize {
+		if end := last.off + last.len; end+over <= PageSize {
 			copy(last.page[end:], b[:over])
 			last.len += over
 			total = over
@@ -268,7 +268,7 @@ func (f *pipeEnd) Write(t *Task, d *Description, b []byte) (total int, err error
 		if p.n < pipeSlots {
 			page := p.spare
 			if p.spare = nil; page == nil {
-				page = make([]byte, pageSize)
+				page = make([]byte, PageSize)
 			}
 			n := copy(page, b[total:])
 			p.bufs[(p.tail+p.n)%pipeSlots] = pipeBuf{page, 0, n}

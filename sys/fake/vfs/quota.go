@@ -32,10 +32,10 @@ const bogoInode = 1024
 func (fs *FS) SetLimit(bytes int64) { fs.limits.pages.Store(pages(bytes)) }
 
 // pages is how many pages hold so many bytes.
-func pages(bytes int64) int64 { return (bytes + pageSize - 1) / pageSize }
+func pages(bytes int64) int64 { return (bytes + PageSize - 1) / PageSize }
 
 // Used is how many bytes, in whole pages, the files take.
-func (fs *FS) Used() int64 { return fs.limits.used.Load() * pageSize }
+func (fs *FS) Used() int64 { return fs.limits.used.Load() * PageSize }
 
 // SetInodeLimit is nr_inodes of tmpfs(5): beyond n inodes nothing can be made,
 // ENOSPC. The root directory is one, each further hard link counts as one, and

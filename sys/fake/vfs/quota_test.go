@@ -13,8 +13,8 @@ func TestQuota(t *testing.T) {
 		put m/old 666 {x*5000}
 		chown m/old 1000 1000
 	`)
-	m.last.fs.SetLimit(10 * pageSize)
-	m.last.fs.SetQuota(1000, 4*pageSize-1, 4)
+	m.last.fs.SetLimit(10 * PageSize)
+	m.last.fs.SetQuota(1000, 4*PageSize-1, 4)
 	newInterp(m).run(t, `
 		as u 1000 1000
 		open fd m/f rw|creat 644

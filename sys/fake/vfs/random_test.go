@@ -340,7 +340,7 @@ func TestRandomData(t *testing.T) {
 		}
 		var want []byte // the file
 		var maps []mapping
-		offset := rapid.OneOf(rapid.IntRange(0, limit), rapid.Map(rapid.IntRange(0, 9), func(i int) int { return i * pageSize }))
+		offset := rapid.OneOf(rapid.IntRange(0, limit), rapid.Map(rapid.IntRange(0, 9), func(i int) int { return i * PageSize }))
 		for range rapid.IntRange(1, 40).Draw(rt, "calls") {
 			off := offset.Draw(rt, "offset")
 			n := rapid.IntRange(1, 9000).Draw(rt, "size")
@@ -378,7 +378,7 @@ func TestRandomData(t *testing.T) {
 					clear(want[off:min(off+n, len(want))])
 				}
 			case "map":
-				off = off / pageSize * pageSize
+				off = off / PageSize * PageSize
 				mem, err := d.Mmap(task, int64(off), n, sys.PROT_READ|sys.PROT_WRITE, sys.MAP_SHARED)
 				if err == nil {
 					maps = append(maps, mapping{off, mem})
@@ -409,12 +409,12 @@ func TestRandomData(t *testing.T) {
 				}
 			}
 			pages := 0
-			for i := range int64(2 * limit / pageSize) {
+			for i := range int64(2 * limit / PageSize) {
 				if d.Inode().data.allocated(i) != nil {
 					pages++
 				}
 			}
-			if used := k.RootFS().Used(); used != int64(pages)*pageSize {
+			if used := k.RootFS().Used(); used != int64(pages)*PageSize {
 				rt.Fatalf("%d bytes in use, %d pages", used, pages)
 			}
 		}

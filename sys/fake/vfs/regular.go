@@ -86,10 +86,10 @@ func (f *regular) write(t *Task, d *Description, p []byte, off int64) (n int, en
 	}
 	if ino.seals&sys.F_SEAL_GROW != 0 && off+int64(len(p)) > size {
 		// shmem_write_begin refuses each page that would grow the file.
-		if off/pageSize == (off+int64(len(p))-1)/pageSize || off >= size {
+		if off/PageSize == (off+int64(len(p))-1)/PageSize || off >= size {
 			return 0, off, sys.EPERM
 		}
-		if p = p[:max(0, size/pageSize*pageSize-off)]; len(p) == 0 {
+		if p = p[:max(0, size/PageSize*PageSize-off)]; len(p) == 0 {
 			return 0, off, sys.EPERM
 		}
 	}
@@ -122,9 +122,9 @@ func (f *regular) Seek(_ *Task, pos, off int64, whence int) (int64, error) {
 			return 0, sys.ENXIO
 		}
 		hole := whence == sys.SEEK_HOLE
-		for i := off / pageSize; i*pageSize < size; i++ {
+		for i := off / PageSize; i*PageSize < size; i++ {
 			if ino.data.written(i) != hole {
-				return max(off, i*pageSize), nil
+				return max(off, i*PageSize), nil
 			}
 		}
 		if hole {

@@ -94,6 +94,9 @@ func (r *renaming) lookup(oldpath, newpath string, flags uint) (err error) {
 	if r.target, err = r.to.child(r.to.last); err != nil {
 		return err
 	}
+	if r.to.path.Dentry.inode.dir.dead { // lookup_one_qstr_excl
+		return sys.ENOENT
+	}
 	switch {
 	case r.target != nil && flags&sys.RENAME_NOREPLACE != 0:
 		return sys.EEXIST

@@ -87,7 +87,7 @@ func (f *regular) Fallocate(t *Task, mode uint32, off, n int64) error {
 		if ino.seals&sys.F_SEAL_GROW != 0 && end > ino.size.Load() {
 			return sys.EPERM
 		}
-		if err := ino.allocate(t, off/pageSize, (end+pageSize-1)/pageSize); err != nil {
+		if err := ino.allocate(t, off/PageSize, (end+PageSize-1)/PageSize); err != nil {
 			return err
 		}
 		if mode&sys.FALLOC_FL_KEEP_SIZE == 0 && end > ino.size.Load() {
@@ -128,7 +128,7 @@ func (ino *Inode) allocate(t *Task, first, end int64) error {
 			d.pages.Add(1)
 			made = append(made, i)
 			if pg = d.regionPage(i); pg == nil && len(d.regions) > 0 {
-				pg = alignedBytes(pageSize)
+				pg = alignedBytes(PageSize)
 			} else if pg == nil {
 				pg = page{}
 			}
@@ -144,10 +144,10 @@ func (ino *Inode) allocate(t *Task, first, end int64) error {
 // others a part is cleared.
 func (ino *Inode) punch(off, end int64) {
 	d := &ino.data
-	first, last := (off+pageSize-1)/pageSize, end/pageSize // the whole pages
+	first, last := (off+PageSize-1)/PageSize, end/PageSize // the whole pages
 	part := func(from, to int64) {
-		if pg := d.page(from / pageSize); pg != nil {
-			at, n := int(from%pageSize), int(to-from)
+		if pg := d.page(from / PageSize); pg != nil {
+			at, n := int(from%PageSize), int(to-from)
 			if at < len(pg) {
 				d.clear(pg[at:min(at+n, len(pg))])
 			}
@@ -157,11 +157,11 @@ func (ino *Inode) punch(off, end int64) {
 		part(off, end)
 		return
 	}
-	if off < first*pageSize {
-		part(off, first*pageSize)
+	if off < first*PageSize {
+		part(off, first*PageSize)
 	}
-	if last*pageSize < end {
-		part(last*pageSize, end)
+	if last*PageSize < end {
+		part(last*PageSize, end)
 	}
 	dropped := int64(0)
 	for i := first; i < min(last, int64(len(d.near))); i++ {
@@ -179,7 +179,7 @@ func (ino *Inode) punch(off, end int64) {
 	for j := range d.regions {
 		r := &d.regions[j]
 		for i := max(first, r.first); i < min(last, r.first+r.pages()); i++ {
-			d.clear(r.mem[(i-r.first)*pageSize : (i-r.first+1)*pageSize])
+			d.clear(r.mem[(i-r.first)*PageSize : (i-r.first+1)*PageSize])
 		}
 	}
 	d.pages.Add(-dropped)
@@ -210,7 +210,7 @@ func (d *Description) Statfs(t *Task, st *sys.Statfs) error {
 
 // simpleStatfs is simple_statfs: a filesystem that takes no space.
 func simpleStatfs(st *sys.Statfs, typ int64) {
-	*st = sys.Statfs{Type: typ, Bsize: pageSize, Frsize: pageSize, Namelen: sys.NAME_MAX, Flags: sys.ST_VALID}
+	*st = sys.Statfs{Type: typ, Bsize: PageSize, Frsize: PageSize, Namelen: sys.NAME_MAX, Flags: sys.ST_VALID}
 }
 
 // statfs is vfs_statfs, and shmem_statfs of a filesystem that holds files.
