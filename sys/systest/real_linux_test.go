@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,8 +27,7 @@ var update = flag.String("update", "", "record the expected results of the files
 // TestMain is Program in the processes that the suite starts on the real kernel.
 func TestMain(m *testing.M) {
 	if slices.Contains(os.Environ(), marker+"=1") {
-		signal.Ignore(unix.SIGXFSZ, unix.SIGPIPE) // the cases want EFBIG and EPIPE
-		syscall.Exit(Program(real.New(), os.Args, Environ()))
+		syscall.Exit(asProgram())
 	}
 	flag.Parse()
 	os.Exit(m.Run())
