@@ -222,12 +222,19 @@ func (c cred) afterExec(file *sys.Stat, nosuid bool) cred {
 			c.egid = file.Gid
 		}
 	}
-	c.suid, c.sgid = c.euid, c.egid
 	c.permitted, c.effective = 0, 0
 	if c.ruid == 0 || c.euid == 0 {
 		c.permitted = c.inheritable | c.bounding
 	}
-	if c.euid == 0 {
+	root := c.euid == 0
+	if c.noNewPrivs && (c.euid != c.ruid || c.egid != c.rgid || c.permitted&^old.permitted != 0) {
+		// cap_bprm_creds_from_file: they get no more than they had, not even the
+		// effective ids.
+		c.euid, c.egid = c.ruid, c.rgid
+		c.permitted &= old.permitted
+	}
+	c.suid, c.sgid = c.euid, c.egid
+	if root {
 		c.effective = c.permitted
 	}
 	// begin_new_exec, and commit_creds after it.

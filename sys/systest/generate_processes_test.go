@@ -95,6 +95,7 @@ var processGens = []commandGen{
 		switch g.IntN(4) {
 		case 0:
 			if !g.cur.signals {
+				g.cur.limited = true
 				n := g.choose(3, 6, 8, 12, 20)
 				g.emit("setrlimit nofile %d %s", n, g.pick("=", fmt.Sprint(n), "2", "inf"))
 			}
@@ -112,15 +113,18 @@ var processGens = []commandGen{
 		case 0:
 			g.emit("kill 0 %s", sig) // the director's group, as a rule
 		case 1:
-			// One that is read from a signalfd comes in its own time.
-			g.emit("kill pid:%s %s", to, g.pick("65", "-1", "USR1", "USR2"))
+			g.emit("kill pid:%s %s", to, g.pick("65", "-1"))
 		case 2, 3:
 			if g.one(2) {
-				sig = g.pick(deadly...)
+				sig = "KILL"
 			}
 			g.emit("kill pgrp:%s %s", to, sig)
 		case 4:
-			g.emit("kill pid:%s %s", to, g.pick(deadly...))
+			sig = g.pick(deadly...)
+			if to == g.cur.name {
+				sig = "KILL" // of others it dies when the Go runtime gets to it
+			}
+			g.emit("kill pid:%s %s", to, sig)
 			g.emitOwn("reap " + to)
 		default:
 			g.emit("kill pid:%s %s", to, sig)
@@ -148,7 +152,7 @@ func (g *generator) died(p *genProc) {
 
 // spawn emits a spawn, with further words.
 func (g *generator) spawn(words string) {
-	if len(g.procs) > 7 {
+	if len(g.procs) > 7 || g.cur.limited {
 		return
 	}
 	child := &genProc{name: g.fresh("p"), parent: g.cur}
@@ -190,7 +194,7 @@ func genSignalfd(g *generator) {
 		return
 	}
 	g.as(g.someone(), func() {
-		g.emit("kill pid:%s %s", p.name, g.pick("USR1", "USR2", "TERM"))
+		g.emit("kill pid:%s USR1", p.name)
 		g.cur = p
 		g.then("poll %s:in 200ms", fd)
 		g.emit("readsig %s", fd)

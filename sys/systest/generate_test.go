@@ -44,6 +44,7 @@ type genProc struct {
 	root     bool // began as root
 	parent   *genProc
 	dead     bool
+	limited  bool // has few descriptors left: what it spawned would not start
 	signals  bool // has a signalfd, which takes another number of descriptors on Linux
 	fds      []genFd
 	mems     []genMem
@@ -384,7 +385,13 @@ var fileGens = []commandGen{
 	{"look", "files", 2, func(g *generator) {
 		g.emit("look %s %s %s %s", g.path(), g.path(), g.pick("r|nonblock", "rw|nonblock", "path", "r|dir", "w|nonblock", "r|nofollow|nonblock"), g.resolve())
 	}},
-	{"close", "files", 5, func(g *generator) { g.emit("close %s", g.anyFd()) }},
+	{"close", "files", 5, func(g *generator) {
+		// The standard files stay: programs that are spawned have them, and the Go
+		// runtime opens others if they are non-blocking.
+		if fd := g.anyFd(); fd != "0" && fd != "1" {
+			g.emit("close %s", fd)
+		}
+	}},
 	{"read", "files", 5, func(g *generator) { g.emit("read %s %d", g.fd(readKinds...), g.choose(0, 1, 3, 100, 9000)) }},
 	{"pread", "files", 2, func(g *generator) {
 		g.emit("pread %s %d %d", g.fd(fileKinds...), g.choose(0, 1, 3, 100, 9000), g.offset())

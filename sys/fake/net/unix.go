@@ -97,7 +97,13 @@ func (s *socket) bindUnix(t *vfs.Task, a sys.SockAddr) error {
 	}
 	s.mu.Lock()
 	s.local.Path = name
+	local, peer := s.local, s.peer
 	s.mu.Unlock()
+	if peer != nil && s.dg == nil { // unix_getname asks the peer
+		peer.mu.Lock()
+		peer.remote = local
+		peer.mu.Unlock()
+	}
 	return nil
 }
 

@@ -272,9 +272,9 @@ func (d *Description) Write(t *Task, p []byte) (int, error) {
 }
 
 // Writev is writev(2) of what its buffers hold together: the file is not asked to
-// write nothing.
+// write nothing. An anonymous inode's cannot write at all.
 func (d *Description) Writev(t *Task, p []byte) (int, error) {
-	if len(p) == 0 && d.writable() {
+	if ino := d.Inode(); len(p) == 0 && d.writable() && ino != nil && ino.typ() != 0 {
 		return 0, nil
 	}
 	return d.Write(t, p)
