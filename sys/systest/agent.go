@@ -372,5 +372,8 @@ func data(p []byte, n int, err error) string {
 	if n > 100 {
 		return strconv.Itoa(n) + " bytes"
 	}
+	if n > len(p) { // MSG_TRUNC: how long it was
+		return fmt.Sprintf("%q of %d", p, n)
+	}
 	return strconv.Quote(string(p[:n]))
 }

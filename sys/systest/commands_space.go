@@ -21,6 +21,9 @@ var spaceCommands = map[string]command{
 		if err := a.s.Fstat(fd, &st); err != nil {
 			return errName(err)
 		}
+		if st.IsDir() {
+			return "a directory" // whose size is the filesystem's affair
+		}
 		was, err := a.s.Lseek(fd, 0, sys.SEEK_CUR)
 		if err != nil {
 			return errName(err)

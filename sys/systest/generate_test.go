@@ -314,12 +314,25 @@ var notGenerated = map[string]string{
 	"run":   "a command on commands, for tables",
 	"quiet": "a command on commands, for tables",
 	"on":    "a command on commands, for tables",
+	"born":  "whether a change comes within the tick of the birth is chance",
+
+	"mount":     ofMounts,
+	"umount":    ofMounts,
+	"pivot":     ofMounts,
+	"unshare":   ofMounts,
+	"mounts":    ofMounts,
+	"mountinfo": ofMounts,
+	"parents":   ofMounts,
 }
+
+const ofMounts = "TestRandomMounts makes random calls about mounts"
 
 // commandGens are all. They are set here because genTouched refers to them.
 var commandGens []commandGen
 
-func init() { commandGens = slices.Concat(fileGens, nameGens, processGens, ipcGens, socketGens) }
+func init() {
+	commandGens = slices.Concat(fileGens, nameGens, spaceGens, processGens, ipcGens, socketGens)
+}
 
 func (g *generator) nb() string {
 	return g.pick("|nonblock", "|nonblock", "|nonblock", "|nonblock", "")

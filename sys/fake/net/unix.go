@@ -73,7 +73,7 @@ func (s *socket) bindUnix(t *vfs.Task, a sys.SockAddr) error {
 	case bound && strings.HasPrefix(name, "@"):
 		return sys.EINVAL
 	case bound: // unix_bind_bsd makes the name before it looks
-		if _, err := n.tree.BindSocket(t, name, 0o777, nil); err != nil {
+		if _, err := n.tree.BindSocket(t, name, s.inode.Mode(), nil); err != nil {
 			return err
 		}
 		n.tree.Unlink(t, name)
@@ -87,7 +87,7 @@ func (s *socket) bindUnix(t *vfs.Task, a sys.SockAddr) error {
 		n.abstract[abstractName{s.typ, name}] = s
 		n.mu.Unlock()
 	default:
-		place, err := n.tree.BindSocket(t, name, 0o777, s)
+		place, err := n.tree.BindSocket(t, name, s.inode.Mode(), s)
 		if err != nil {
 			return err
 		}

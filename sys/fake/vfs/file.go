@@ -244,7 +244,11 @@ func (d *Description) SetFlags(t *Task, flags int) error {
 	}
 	old := d.flags.Load()
 	if flags&^int(old)&sys.O_NOATIME != 0 {
-		if ino := d.Inode(); ino != nil && !ino.ownerOrCapable(t.Cred) {
+		p, err := d.place(t)
+		if err != nil {
+			return err
+		}
+		if !p.Dentry.inode.ownerOrCapable(t.Cred) {
 			return sys.EPERM
 		}
 	}
@@ -274,8 +278,10 @@ func (d *Description) Write(t *Task, p []byte) (int, error) {
 // Writev is writev(2) of what its buffers hold together: the file is not asked to
 // write nothing. An anonymous inode's cannot write at all.
 func (d *Description) Writev(t *Task, p []byte) (int, error) {
-	if ino := d.Inode(); len(p) == 0 && d.writable() && ino != nil && ino.typ() != 0 {
-		return 0, nil
+	if len(p) == 0 && d.writable() {
+		if at, err := d.place(t); err == nil && !at.Dentry.inode.private() {
+			return 0, nil
+		}
 	}
 	return d.Write(t, p)
 }
