@@ -85,7 +85,7 @@ var ipcGens = []commandGen{
 	}},
 	{"shmget", "shm", 3, func(g *generator) {
 		name := g.fresh("h")
-		g.emit("shmget %s %s %d %s", name, g.key(), g.choose(4096, 4096, 4096, 1, 0, 5000), g.ipcFlags())
+		g.emit("shmget %s %s %d %s", name, g.key(), g.choose(4096, 4096, 4096, 0, 5000), g.ipcFlags())
 		g.cur.shms = append(g.cur.shms, name)
 	}},
 	{"shmat", "shm", 3, func(g *generator) {

@@ -41,6 +41,9 @@ func (s *socket) connectUDP(t *vfs.Task, a sys.SockAddr) error {
 	} else if err := s.inetAddr(a); err != nil {
 		return err
 	}
+	if to == netip.IPv6Unspecified() && s.local.Addr.Addr().Is4In6() { // BSD'ism of __ip6_datagram_connect
+		to = netip.AddrFrom16(netip.IPv4Unspecified().As16())
+	}
 	dst, src, err := n.route(to)
 	if err != nil {
 		return err
@@ -182,6 +185,10 @@ func (s *socket) sendUDP(t *vfs.Task, p []byte, more bool) (int, error) {
 	if s.state != established {
 		s.mu.Unlock()
 		return 0, sys.EDESTADDRREQ
+	}
+	if to := s.remote.Addr; to.Addr().Is4In6() && to.Port() == 0 { // udpv6_sendmsg gives it to udp_sendmsg
+		s.mu.Unlock()
+		return 0, sys.EINVAL
 	}
 	dst, src := unmap(s.remote.Addr), unmap(s.local.Addr)
 	limit, headers := maxUDP4, udpHeader+ip4Header
