@@ -199,6 +199,9 @@ func (t *thread) Lseek(fd int, off int64, whence int) (pos int64, err error) {
 func (t *thread) Ftruncate(fd int, size int64) (err error) {
 	t.enter("ftruncate", fd, uint64(size))
 	defer t.leave(nil, &err)
+	if size < 0 { // before the descriptor
+		return sys.EINVAL
+	}
 	return t.with(fd, func(d *vfs.Description) error {
 		err := d.Truncate(&t.task, size)
 		t.signalFor(d, err)

@@ -290,6 +290,9 @@ func (t *thread) interruptible(d *vfs.Description, call func() error) error {
 func (t *thread) Poll(fds []sys.PollFd, timeout time.Duration) (n int, err error) {
 	t.enter("poll", -1, uint64(len(fds)), uint64(timeout))
 	defer t.leave(&n, &err)
+	if len(fds) > 0 && t.p.fds.beyond(len(fds)-1) { // do_sys_poll: more than RLIMIT_NOFILE
+		return -1, sys.EINVAL
+	}
 	deadline := t.deadline(timeout)
 	items := make([]net.PollItem, 0, len(fds))
 	defer func() {

@@ -105,8 +105,11 @@ var ipcGens = []commandGen{
 		case fd != "" && !g.one(4):
 			prot := g.pick("rw", "rw", "r")
 			sharing := g.pick("shared", "shared", "private")
-			m := g.newMem(genMem{prot: prot, shared: sharing == "shared"})
-			g.emit("mmap %s %s %d %d %s %s", m, fd, g.choose(0, 0, 4096), 4096, prot, sharing)
+			m := genMem{prot: prot, shared: sharing == "shared"}
+			if !m.shared {
+				m.prot = "none" // on Linux it shows what is written to the file later
+			}
+			g.emit("mmap %s %s %d %d %s %s", g.newMem(m), fd, g.choose(0, 0, 4096), 4096, prot, sharing)
 		case g.one(2):
 			g.emit("mmap %s minus 0 4096 rw %s", g.newMem(genMem{prot: "rw", shared: true}), g.pick("shared|anon", "private|anon"))
 		default:

@@ -2,6 +2,7 @@ package systest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -121,8 +122,8 @@ var processGens = []commandGen{
 			g.emit("kill pgrp:%s %s", to, sig)
 		case 4:
 			sig = g.pick(deadly...)
-			if to == g.cur.name {
-				sig = "KILL" // of others it dies when the Go runtime gets to it
+			if to == g.cur.name || g.hasSignalfd(to) {
+				sig = "KILL" // of others it dies when the Go runtime gets to it, or reads two in any order
 			}
 			g.emit("kill pid:%s %s", to, sig)
 			g.emitOwn("reap " + to)
@@ -183,6 +184,10 @@ func (g *generator) kind(fd string) string {
 	return ""
 }
 
+func (g *generator) hasSignalfd(process string) bool {
+	return slices.ContainsFunc(g.procs, func(p *genProc) bool { return p.name == process && p.signals })
+}
+
 // genSignalfd has a process read a signal that it is sent. On Linux signals arrive
 // in their own time: each is waited for.
 func genSignalfd(g *generator) {
@@ -190,6 +195,7 @@ func genSignalfd(g *generator) {
 	const fd = "signals" // in no list: on Linux it is a pipe, see sys.Signals
 	if !p.signals {
 		p.signals = true
+		p.fds = nil // the number of one that was closed may become the pipe's
 		g.emit("signalfd %s USR1,USR2,TERM %s", fd, g.pick("nonblock", "nonblock|cloexec"))
 		return
 	}

@@ -156,6 +156,14 @@ func (n *Net) Sendfile(t *vfs.Task, out, in *vfs.Description, off int64, count i
 		return 0, err
 	}
 	pipe := to.Mode&sys.S_IFMT == sys.S_IFIFO
+	if pipe { // splice_file_to_pipe: wait_for_space comes before the file is looked at
+		switch ready := out.File.Ready(); {
+		case ready&sys.POLLERR != 0:
+			return 0, sys.EPIPE
+		case ready&sys.POLLOUT == 0 && out.Nonblock():
+			return 0, sys.EAGAIN
+		}
+	}
 	if pipe && count == 0 { // do_splice_read
 		return 0, nil
 	}

@@ -31,6 +31,8 @@
 //     gets ENOMEM. Touching a page beyond the end of the file reads as zeros
 //     instead of SIGBUS, and storing to a hole through a mapping takes no space.
 //     SEEK_DATA takes a mapped hole for data.
+//   - A private mapping of a file is a copy made by mmap: on Linux pages that were
+//     not written to show what is written to the file later.
 //   - Mounts do not propagate: each is private or unbindable, MS_SHARED is ENOSYS.
 //     mount(2) knows tmpfs, whose size without an option is not limited, and what
 //     RegisterMagic was told of; flags and options that are not simulated are
