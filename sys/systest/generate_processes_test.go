@@ -64,7 +64,7 @@ var processGens = []commandGen{
 	{"getppid", "procs", 1, func(g *generator) { g.emit("getppid") }},
 	{"spawn", "procs", 3, func(g *generator) { g.spawn("") }},
 	{"program", "procs", 1, func(g *generator) {
-		if !g.one(8) { // a copy of a few MB
+		if !g.one(8) || g.small { // a copy of a few MB
 			return
 		}
 		p := "prog" + g.fresh("")
@@ -101,6 +101,7 @@ var processGens = []commandGen{
 				g.emit("setrlimit nofile %d %s", n, g.pick("=", fmt.Sprint(n), "2", "inf"))
 			}
 		case 1: // memory files have 8192 bytes
+			g.small = true
 			g.emit("setrlimit fsize %s %s", g.pick("9000", "10000", "inf"), g.pick("=", "20000", "inf"))
 		case 2:
 			g.emit("setrlimit core %s %s", g.pick("0", "1000", "inf"), g.pick("=", "2000"))
@@ -193,6 +194,9 @@ func (g *generator) hasSignalfd(process string) bool {
 func genSignalfd(g *generator) {
 	p := g.cur
 	const fd = "signals" // in no list: on Linux it is a pipe, see sys.Signals
+	if p.limited {       // it may have one left, and a pipe takes two
+		return
+	}
 	if !p.signals {
 		p.signals = true
 		p.fds = nil // the number of one that was closed may become the pipe's

@@ -35,6 +35,7 @@ type generator struct {
 	counts  map[string]int // names given out, by prefix
 	paths   int            // how deep paths get
 	reuse   bool           // ports are shared: nobody connects, who is reached would be chance
+	small   bool           // files are limited to a few pages, for some process
 	ports   int            // at least so many have been named
 }
 
