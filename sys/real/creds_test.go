@@ -194,7 +194,12 @@ func TestProcessGroups(t *testing.T) {
 	if pgid, err := s.Getpgid(pid); pgid != pid || err != nil {
 		t.Errorf("group %d, %v", pgid, err)
 	}
-	fails(t, s.Setpgid(pid, pid), sys.EACCES) // it has executed already
+	// It has executed, but for the last steps: begin_new_exec lets the parent go on
+	// before it clears PF_FORKNOEXEC.
+	for err = nil; err == nil; {
+		err = s.Setpgid(pid, pid)
+	}
+	fails(t, err, sys.EACCES)
 	_, err = s.Getpgid(1 << 30)
 	fails(t, err, sys.ESRCH)
 	if wpid, _, err := s.Wait4(-pid, sys.WNOHANG); wpid != 0 || err != nil {
