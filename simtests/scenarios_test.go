@@ -96,7 +96,7 @@ func scenarios() []scenario {
 		scenario{"jail order/apache13", orderApache13},
 		scenario{"jail order/per-child", orderPerChild},
 		scenario{"service manager", serviceManager},
-		scenario{"control/of a server that was killed", killed},
+		scenario{"control/killed", killed},
 		scenario{"control/prefork", func(o *operator) { control(o, "prefork", few) }},
 		scenario{"control/worker", func(o *operator) { control(o, "worker", fewThreads) }},
 	)
