@@ -95,18 +95,37 @@ func init() {
 			if os.Geteuid() != 0 {
 				t.Skip("needs root: chroot(2) and another user")
 			}
-			runReal(t, sc, world{dir: t.TempDir()}, "www-data", &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWIPC})
+			runReal(t, sc, world{dir: tempDir(t)}, "www-data", &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWIPC})
 		}, true},
 		kernel{"real in a user namespace", func(t *testing.T, sc scenario) {
 			if err := real.CanUserNamespace(); err != nil {
 				t.Skipf("needs user namespaces: %v", err)
 			}
-			runReal(t, sc, world{dir: t.TempDir()}, "", &syscall.SysProcAttr{
+			runReal(t, sc, world{dir: tempDir(t)}, "", &syscall.SysProcAttr{
 				Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWIPC,
 				UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
 				GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
 			})
 		}, true})
+}
+
+// tempDir is a directory with a short name: one with the test's leaves no room in
+// sun_path for a socket below it.
+func tempDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "jail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.Chmod(dir, 0o755); err != nil { // children become somebody else
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // staticExecutable is this test binary, or one without cgo: the server executes
@@ -200,7 +219,7 @@ func TestCoreDump(t *testing.T) {
 	if strings.ContainsAny(string(pattern), "|/") {
 		t.Skipf("on the real kernel: needs a kernel.core_pattern that is a name in the working directory, not %q", pattern)
 	}
-	runReal(t, coreDump, world{dir: t.TempDir()}, "www-data", &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWIPC})
+	runReal(t, coreDump, world{dir: tempDir(t)}, "www-data", &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWIPC})
 }
 
 var coreDump = scenario{"core dump", func(o *operator) {
