@@ -44,10 +44,7 @@ func (k *Tree) Chmod(t *Task, path string, mode uint32) error {
 
 // Fchmod is fchmod(2).
 func (k *Tree) Fchmod(t *Task, d *Description, mode uint32) error {
-	if d.IsPath() {
-		return sys.EBADF
-	}
-	p, err := d.place(t)
+	p, err := d.openPlace(t)
 	if err != nil {
 		return err
 	}
@@ -100,10 +97,7 @@ func (k *Tree) chownPath(t *Task, path string, uid, gid, flags int) error {
 
 // Fchown is fchown(2).
 func (k *Tree) Fchown(t *Task, d *Description, uid, gid int) error {
-	if d.IsPath() {
-		return sys.EBADF
-	}
-	p, err := d.place(t)
+	p, err := d.openPlace(t)
 	if err != nil {
 		return err
 	}
@@ -189,10 +183,7 @@ func (k *Tree) Utimensat(t *Task, path string, atime, mtime sys.Timespec, flags 
 
 // Futimens is utimensat(2) of a descriptor: do_utimes_fd.
 func (k *Tree) Futimens(t *Task, d *Description, atime, mtime sys.Timespec) error {
-	if d.IsPath() {
-		return sys.EBADF
-	}
-	p, err := d.place(t)
+	p, err := d.openPlace(t)
 	if err != nil {
 		return err
 	}

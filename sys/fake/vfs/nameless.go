@@ -44,6 +44,15 @@ func (d *Description) place(t *Task) (Path, error) {
 	return Path{m, &Dentry{inode: ino}}, nil
 }
 
+// openPlace is place for the calls that a description of O_PATH is not open enough
+// for. EBADF.
+func (d *Description) openPlace(t *Task) (Path, error) {
+	if d.IsPath() {
+		return Path{}, sys.EBADF
+	}
+	return d.place(t)
+}
+
 // private is IS_PRIVATE, of anonymous inodes: they have no setattr, and security
 // modules, that of the capabilities too, no say.
 func (ino *Inode) private() bool { return ino.fs == ino.fs.tree.anonInodes.fs }

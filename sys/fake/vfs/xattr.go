@@ -89,17 +89,9 @@ func (k *Tree) Removexattr(t *Task, path, name string, atflags int) error {
 	return p.removexattr(t, name)
 }
 
-// xattrPath is the file of a call on a descriptor.
-func (d *Description) xattrPath(t *Task) (Path, error) {
-	if d.IsPath() {
-		return Path{}, sys.EBADF
-	}
-	return d.place(t)
-}
-
 // Setxattr is fsetxattr(2) with what CheckXattr has let through.
 func (d *Description) Setxattr(t *Task, name string, value []byte, flags int) error {
-	p, err := d.xattrPath(t)
+	p, err := d.openPlace(t)
 	if err != nil {
 		return err
 	}
@@ -108,7 +100,7 @@ func (d *Description) Setxattr(t *Task, name string, value []byte, flags int) er
 
 // Getxattr is fgetxattr(2) with a name that CheckXattr has let through.
 func (d *Description) Getxattr(t *Task, name string, value []byte) (int, error) {
-	p, err := d.xattrPath(t)
+	p, err := d.openPlace(t)
 	if err != nil {
 		return 0, err
 	}
@@ -117,7 +109,7 @@ func (d *Description) Getxattr(t *Task, name string, value []byte) (int, error) 
 
 // Listxattr is flistxattr(2).
 func (d *Description) Listxattr(t *Task) ([]string, error) {
-	p, err := d.xattrPath(t)
+	p, err := d.openPlace(t)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +118,7 @@ func (d *Description) Listxattr(t *Task) ([]string, error) {
 
 // Removexattr is fremovexattr(2) with a name that CheckXattr has let through.
 func (d *Description) Removexattr(t *Task, name string) error {
-	p, err := d.xattrPath(t)
+	p, err := d.openPlace(t)
 	if err != nil {
 		return err
 	}
