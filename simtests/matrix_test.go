@@ -73,9 +73,7 @@ func life(o *operator, conf string) {
 	o.must("getrandom", err)
 	victim := slices.Sorted(maps.Keys(old))[int(r[0])%len(old)]
 	o.must("kill -9", o.s.Kill(victim, sys.SIGKILL))
-	o.eventually("a new child lives", func() bool {
-		return slices.ContainsFunc(slices.Collect(maps.Keys(srv.children())), func(pid int) bool { return !old[pid] })
-	})
+	o.eventually("a new child lives", func() bool { return srv.hasNew(old) })
 	n := l.answered.Load()
 	o.eventually("the load goes on", func() bool { return l.answered.Load() > n+5 })
 	failed := l.failed.Load()

@@ -298,6 +298,16 @@ func (r *running) replaced(old map[int]bool) bool {
 	return len(now) > 0
 }
 
+// hasNew reports whether there is a child that is not among old.
+func (r *running) hasNew(old map[int]bool) bool {
+	for pid := range r.children() {
+		if !old[pid] {
+			return true
+		}
+	}
+	return false
+}
+
 // eventually asks cond until it is true.
 func (o *operator) eventually(what string, cond func() bool) {
 	for until := o.s.Monotonic() + patience; !cond(); {

@@ -259,14 +259,7 @@ func killChild(o *operator, conf string) {
 			return len(old) > 0
 		})
 		o.must("kill -9", o.s.Kill(victim, sys.SIGKILL))
-		o.eventually("a new child lives", func() bool {
-			for pid := range srv.children() {
-				if !old[pid] {
-					return true
-				}
-			}
-			return false
-		})
+		o.eventually("a new child lives", func() bool { return srv.hasNew(old) })
 	}
 	n := l.answered.Load()
 	o.eventually("the load goes on", func() bool { return l.answered.Load() > n+5 })
